@@ -1,0 +1,71 @@
+# `make` alone lists what there is. PYTHON=... chooses the interpreter of the environment (3.11 or later).
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+STEP   := tools/step
+CACHE  := .cache
+ARGS   ?=
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help setup check static unit test soak bench demo format clean
+.PHONY: _format _lint _imports _mypy-linux _mypy-win32 _mypy-darwin _mypy-tests
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+
+setup: $(STAMP)  ## make .venv with everything that the other targets need (once; again when pyproject or constraints change)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "$(PYTHON) is $$($(PYTHON) -V 2>/dev/null || echo not there); Lightwork's own processes need Python 3.11 or later" >&2; \
+	    echo "hint: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(STEP) "make $(VENV)" $(PYTHON) -m venv $(VENV)
+	@$(STEP) "install into $(VENV)" $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,speed]'
+	@touch $(STAMP)
+
+check: $(STAMP)  ## format, lint, types on three platforms, import contracts, fast tests (under a minute)
+	@$(MAKE) -j2 static
+	@$(MAKE) unit
+
+static: _mypy-linux _mypy-win32 _mypy-darwin _mypy-tests _format _lint _imports
+
+unit: $(STAMP)
+	@$(BIN)/python -m pytest -q -m "not slow and not soak" $(ARGS)
+
+test: $(STAMP)  ## everything that must hold before a change lands
+	@$(MAKE) -j2 static
+	@$(BIN)/python -m pytest -q -m "not soak" $(ARGS)
+
+soak: $(STAMP)  ## the long tests: minutes to hours
+	@$(BIN)/python -m pytest -q -m soak $(ARGS)
+
+bench: $(STAMP)  ## the measurements (ARGS="name ..." for some of them)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+demo: $(STAMP)  ## the main job on this machine, with a progress bar, a table and a picture
+	@$(BIN)/lightwork demo $(ARGS)
+
+format: $(STAMP)  ## let ruff write the layout and the simple repairs
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+clean:  ## remove the environment, caches and what was built
+	@rm -rf $(VENV) $(CACHE) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+_format: $(STAMP)
+	@$(STEP) "format" $(BIN)/ruff format --check .
+_lint: $(STAMP)
+	@$(STEP) "lint" $(BIN)/ruff check .
+_imports: $(STAMP)
+	@$(STEP) "import contracts" $(BIN)/lint-imports --no-cache --no-logo
+_mypy-linux _mypy-win32 _mypy-darwin: _mypy-%: $(STAMP)
+	@$(STEP) "types, $*" $(BIN)/mypy --platform $* --cache-dir $(CACHE)/mypy-$* src
+_mypy-tests: $(STAMP) _mypy-linux
+	@$(STEP) "types, tests" $(BIN)/mypy --cache-dir $(CACHE)/mypy-linux --platform linux \
+	    $(wildcard tests benchmarks)

@@ -1,0 +1,73 @@
+"""The command `lightwork`. A subcommand's module is loaded only when that command is called: `--help` stays fast."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+
+import click
+
+from lightwork.cli import output
+from lightwork.kit.version import __version__
+from lightwork.model.errors import LightworkError, UserError
+
+USAGE, OTHER, INTERRUPTED = 2, 255, 130  # exit statuses; 1 to 101 count failed jobs
+
+_COMMANDS = {
+    "demo": ("lightwork.cli.demo:demo", "Show on this machine what Lightwork does, in under a minute."),
+    "run": ("lightwork.cli.run:run", "Run a program once for each set of arguments."),
+}
+
+
+class _Group(click.Group):
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def invoke(self, context: click.Context) -> object:
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            raise click.Abort from None  # before click answers with an empty line
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name][1]) for name in sorted(_COMMANDS)])
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lightwork")
+def group() -> None:
+    """Run Python functions and standalone programs on every machine you can reach."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit status; our own errors are told in words, never as a traceback."""
+    try:
+        status = group.main(arguments, prog_name="lightwork", standalone_mode=False, windows_expand_args=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        output.say(error.format_message())
+        return USAGE
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "lightwork"
+        output.error(error.format_message(), hint=f"see `{where} --help`")
+        return USAGE
+    except click.ClickException as error:
+        output.error(error.format_message())
+        return USAGE
+    except LightworkError as error:
+        output.error(str(error.args[0] if error.args else error), hint=error.hint)
+        return USAGE if isinstance(error, UserError) else OTHER
+    except click.Abort:
+        if output.on_terminal():
+            output.say("")  # below the terminal's own ^C
+        output.error("interrupted")
+        return INTERRUPTED
+    return status if isinstance(status, int) else 0

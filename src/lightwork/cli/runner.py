@@ -1,0 +1,178 @@
+"""What `lightwork run` does: a cluster for one program, argument lines into it, output out of it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from lightwork.cli import arguments, output, report
+from lightwork.cli.flow import Flow
+from lightwork.client.cluster import JobCluster
+from lightwork.client.job import Job
+from lightwork.kit.text import count
+from lightwork.model.errors import ClusterError, LightworkError, UserError
+from lightwork.model.states import JobState
+
+PIPE_CLOSED = 141  # what a shell reports of a program that died of SIGPIPE
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, option by option."""
+
+    program: str
+    template: tuple[str, ...]
+    files: tuple[str, ...]
+    args: tuple[str, ...]
+    args_from: str | None
+    slots: int | None
+    stdin: str | None
+    env: tuple[str, ...]
+    outputs: tuple[str, ...]
+    outputs_dir: str
+    output_limit: str
+    timeout: float | None
+    memory: str | None
+    ordered: bool
+    name: str | None
+    quiet: bool
+
+
+def run(options: Options) -> int:
+    """Run it all; the exit status tells how many jobs failed."""
+    if options.stdin == "-" and options.args_from == "-":
+        raise UserError("stdin can be the jobs' input or the list of arguments, not both", hint="put one into a file")
+    runner = _Runner(options)
+    try:
+        return runner.run()
+    except BrokenPipeError:
+        _let_go_of_stdout()
+        return PIPE_CLOSED
+    finally:
+        runner.bar.close()
+
+
+class _Runner:
+    def __init__(self, options: Options) -> None:
+        self.bar = output.Bar(wanted=not options.quiet)
+        self._options = options
+        self._flow: Flow[Job] = Flow(slots=options.slots or os.cpu_count() or 1, ordered=options.ordered)
+        self._arguments: dict[int, list[str]] = {}  # of the jobs that are not yet shown
+        self._failed = 0
+
+    def run(self) -> int:
+        options = self._options
+        given = argument_lists(options)
+        stdin, env = _read(options.stdin), arguments.environment(options.env)
+        with _cluster(options, self._flow.ended) as cluster:
+
+            def submit(number: int, words: list[str]) -> None:
+                self._arguments[number] = words
+                cluster.options(id=number, stdin=stdin, env=env).submit(*words)
+
+            for job in self._flow.shown(given, submit, _printed):
+                if job is not None:
+                    self._show(job)
+                failed = f", {self._failed:,} failed" if self._failed else ""
+                self.bar.update(self._flow.finished, self._flow.total, failed)
+        self.bar.close()
+        if self._failed and self._flow.finished > 1 and not options.quiet:
+            output.say(f"{self._failed:,} of {count(self._flow.finished, 'job')} failed")
+        return report.exit_status(self._failed)
+
+    def _show(self, job: Job) -> None:
+        words = self._arguments.pop(job.id)
+        _write(job.stdout_bytes)
+        output.write(sys.stderr, job.stderr_bytes)
+        if job.status is not JobState.FINISHED:
+            self._failed += 1
+            output.error(report.failure(job.id, words, job.node or "", _reason(job), job.stderr_bytes))
+        elif job.dropped[0]:
+            self._failed += 1
+            output.error(report.incomplete(job.id, words, "stdout", job.dropped[0]), hint="--output-limit keeps more")
+
+
+def argument_lists(options: Options) -> Iterator[list[str]]:
+    """The arguments of each job. Those of `-a` are all looked at now; lines are read when their turn comes."""
+    given = [_arguments(options.template, text) for text in options.args]
+    if options.args_from is not None:
+        file = _open(options.args_from)
+        return itertools.chain(given, (_arguments(options.template, text) for text in arguments.lines(file)))
+    return iter(given if options.args else [list(options.template)])
+
+
+def _arguments(template: tuple[str, ...], text: str) -> list[str]:
+    words, warning = arguments.for_job(template, text)
+    if warning:
+        output.warning(warning)
+    return words
+
+
+class _Cluster(JobCluster):
+    def _say_failures(self) -> None:
+        """Each failure was told when its turn came."""
+
+
+def _cluster(options: Options, ended: Callable[[Job], None]) -> JobCluster:
+    return _Cluster(
+        options.program,
+        depends=list(options.files),
+        callback=ended,
+        name=options.name,
+        slots=options.slots,
+        timeout=options.timeout,
+        memory=options.memory,
+        outputs=options.outputs,
+        outputs_dir=options.outputs_dir,
+        output_limit=options.output_limit,
+    )
+
+
+def _open(path: str) -> BinaryIO:
+    """A file to read; `-` is our stdin, by a buffer of our own: a thread may still wait for it when we leave."""
+    try:
+        return open(0, "rb", closefd=False) if path == "-" else open(path, "rb")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}", hint="- stands for standard input") from None
+
+
+def _write(data: bytes) -> None:
+    """What a job printed, to our stdout."""
+    try:
+        output.write(sys.stdout, data)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _let_go_of_stdout()
+        raise ClusterError(f"standard output cannot be written: {error.strerror}") from None
+
+
+def _read(path: str | None) -> bytes | None:
+    if path is None:
+        return None
+    with _open(path) as file:
+        return file.read()
+
+
+def _printed(job: Job) -> int:
+    return len(job.stdout_bytes) + len(job.stderr_bytes)
+
+
+def _reason(job: Job) -> str:
+    """Why it did not end well, in one line."""
+    try:
+        job.get()
+    except LightworkError as error:
+        return str(error.args[0]).partition("\n")[0]
+    return job.status.name.lower()
+
+
+def _let_go_of_stdout() -> None:
+    """The interpreter flushes stdout when it leaves: into nothing, since nobody reads it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,76 @@
+"""Files that jobs send back: a job ends for its user only when they are here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lightwork.client import waiting
+from lightwork.client.files import directory_name, download
+from lightwork.client.job import Job
+from lightwork.model.errors import ClusterError
+from lightwork.wire.messages import File, Results, SentFile
+
+if TYPE_CHECKING:
+    from lightwork.client.session import Session
+
+
+class Arrivals:
+    """Fetches them, and ends the jobs that waited for them by `tell_ended`."""
+
+    def __init__(self, session: Session, tell_ended: Callable[[list[Job], str], None]) -> None:
+        self._session = session
+        self._tell_ended = tell_ended
+
+    def on_sent_file(self, message: SentFile, body: bytes) -> None:
+        """A running job has sent a file: it goes to its path below the current (or outputs') directory."""
+        with self._session.lock:
+            job = self._session.core.open.get(message.job)
+            if job is not None:
+                job.more().files_left += 1
+        if job is not None:
+            self._download(job, message.name, message.file, self._session.base)
+
+    def expect(self, message: Results) -> None:
+        """The jobs must not end before their files are here."""
+        with self._session.lock:
+            for index, files in message.files:
+                job = self._session.core.open.get(message.jobs[index])
+                if job is not None:
+                    job.more().files_left += len(files)
+
+    def fetch_outputs(self, message: Results) -> None:
+        """Files that jobs left at their end: each job's into a directory of its own."""
+        for (index, files), token in zip(message.files, message.tokens, strict=True):
+            held = self._session.core.held.get(message.jobs[index])
+            if held is None:
+                continue
+            job = held[0]
+            base = self._session.base / directory_name(job.id, job.number)
+            for number, file in enumerate(files):
+                self._download(job, f"{token}/{number}", file, base)
+
+    def _download(self, job: Job, name: str, file: File, base: Path) -> None:
+        token = name.partition("/")[0]
+        if token.isdecimal():
+            job.more().tokens.add(int(token))
+
+        def done(path: Path | None, error: ClusterError | None) -> None:
+            self._file_done(job, path, error)
+
+        download(self._session.link, name, file, base, done)
+
+    def _file_done(self, job: Job, path: Path | None, error: ClusterError | None) -> None:
+        extra = job.more()
+        with self._session.lock:
+            extra.files_left -= 1
+            if path is not None:
+                extra.files.append(path)
+            if error is not None and extra.trouble is None:
+                extra.trouble = error
+            over = not extra.files_left and self._session.core.release(job)
+        if error is not None:
+            waiting.say(f"error: job {job.id}: {error}")
+        if over:
+            self._tell_ended([job], job.node or "")

@@ -1,0 +1,66 @@
+"""The computations of a cluster: packed, and joined with options to plans that many jobs share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from lightwork.client import options as given
+from lightwork.client.plan import Plan
+from lightwork.client.session import Session
+from lightwork.payload.computation import PackedComputation, pack_computation
+from lightwork.payload.jobfiles import pack_job_files
+from lightwork.wire.messages import JobOptions
+
+PLANS_MAX = 256  # that are remembered
+
+
+class Definitions:
+    """What the keywords of one cluster make of its functions and programs."""
+
+    def __init__(self, preparing: given.Preparing, job_options: JobOptions) -> None:
+        self._preparing = preparing
+        self._job_options = job_options
+        self._base: PackedComputation | None = None
+        self._plans: dict[tuple[str, JobOptions], Plan] = {}
+
+    def pack(self, computation: Any, depends: tuple[Any, ...] = ()) -> PackedComputation:
+        """A computation with the cluster's depends and its own. The first one's environment is the others' as well."""
+        how, base = self._preparing, self._base
+        everything = (*how.depends, *depends)
+        if base is not None:
+            return pack_computation(computation, depends=everything, name=how.name, base=base)
+        self._base = pack_computation(
+            computation,
+            depends=everything,
+            setup=how.setup,
+            setup_args=how.setup_args,
+            cleanup=how.cleanup,
+            dest_path=how.dest_path,
+            isolation=how.isolation,
+            name=how.name,
+        )
+        return self._base
+
+    def plan_with(self, session: Session, packed: PackedComputation | None, computation: Any, own: given.Own) -> Plan:
+        """The plan of jobs with options of their own: of `packed`, or of another computation."""
+        changes = own.changes()
+        if packed is None:
+            packed = self.pack(computation, own.depends)
+        elif own.depends:
+            found = pack_job_files(own.depends, packed)
+            changes |= {"files": found.files, "injected": found.injected}
+            session.blobs.update(found.blobs)
+        return self.plan(session, packed, replace(self._job_options, **changes))
+
+    def plan(self, session: Session, packed: PackedComputation, job_options: JobOptions | None = None) -> Plan:
+        """One plan for all jobs with the same options: then they travel in one message."""
+        job_options = job_options or self._job_options
+        key = packed.wire.digest, job_options
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= PLANS_MAX:
+                self._plans.clear()
+            plan = self._plans[key] = Plan(session, packed, job_options)
+        return plan

@@ -1,0 +1,161 @@
+"""The keywords of a cluster, turned at once into a few small frozen groups; every wrong value is refused here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from lightwork.model.errors import UserError
+from lightwork.wire.messages import JobOptions
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+
+
+class Preparing(Struct, frozen=True):
+    """What a node does before and after the jobs."""
+
+    depends: tuple[Any, ...] = ()
+    setup: Callable[..., Any] | None = None
+    setup_args: tuple[Any, ...] = ()
+    cleanup: Any = True
+    dest_path: str = ""
+    isolation: str = "worker"
+    name: str = ""
+
+
+class Reporting(Struct, frozen=True):
+    """Whom the cluster tells, and where it puts what jobs send."""
+
+    callback: Callable[[Any], Any] | None = None
+    cluster_status: Callable[..., Any] | None = None
+    directory: Path = Path()
+
+
+class Own(Struct, frozen=True):
+    """What `options()` was given for some jobs alone."""
+
+    depends: tuple[Any, ...] = ()
+    timeout: float | None = None
+    stdin: Any = None
+    env: Mapping[str, str] | None = None
+
+    def changes(self) -> dict[str, Any]:
+        """The fields of JobOptions that differ from the cluster's."""
+        found: dict[str, Any] = {}
+        if self.timeout is not None:
+            found["timeout_ns"] = timeout_ns(self.timeout)
+        if self.stdin is not None:
+            found["stdin"] = stdin_of(self.stdin)
+        if self.env is not None:
+            found["env"] = environment_of(self.env)
+        return found
+
+
+def one_of(first: Any, alias: Any, names: str) -> Any:
+    """A keyword that has two names."""
+    if first is not None and alias is not None:
+        raise UserError(f"{names} are two names of one option; give one of them.")
+    return alias if first is None else first
+
+
+def depends_of(depends: Any) -> tuple[Any, ...]:
+    """A single thing may stand for a list of it."""
+    if depends is None:
+        return ()
+    if isinstance(depends, list | tuple | set | frozenset):
+        return tuple(depends)
+    return (depends,)
+
+
+def callback_of(function: Any, name: str) -> Any:
+    """A function to call, or None."""
+    if function is not None and not callable(function):
+        raise UserError(f"{name} must be a function, not {function!r}.")
+    return function
+
+
+def bytes_of(value: int | str | None, name: str) -> int:
+    """A size in bytes: a number, or text such as "500M" or "8 GiB"; 0 for None."""
+    if value is None:
+        return 0
+    number: float = -1
+    if isinstance(value, int):
+        number = value
+    elif isinstance(value, str):
+        text = value.strip().upper().removesuffix("B").removesuffix("I").strip()
+        unit = text[-1:] if text[-1:] in _UNITS else ""
+        try:
+            number = float(text.removesuffix(unit)) * _UNITS[unit]
+        except ValueError:
+            number = -1
+    if not 0 < number < 1 << 62:
+        raise UserError(f"{name}={value!r} is no size.", hint='a number of bytes, or text such as "500M" or "8G"')
+    return int(number)
+
+
+def timeout_ns(timeout: float | None) -> int:
+    """A job's time limit; 0 for None."""
+    if timeout is None:
+        return 0
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < 1e9:
+        raise UserError(f"timeout={timeout!r} must be a positive number of seconds.")
+    return max(1, round(timeout * 1e9))
+
+
+def environment_of(env: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    """Variables to set for jobs."""
+    for name, value in (env or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise UserError(f"env: {name!r}: {value!r} must be two strings.")
+        if not name or "=" in name or "\0" in name + value:
+            raise UserError(f"env: {name!r} cannot be set.")
+    return tuple(sorted((env or {}).items()))
+
+
+def stdin_of(stdin: Any) -> bytes:
+    """What jobs read as standard input: bytes, text, or the path of a file whose content is meant."""
+    if stdin is None:
+        return b""
+    if isinstance(stdin, bytes | bytearray | memoryview):
+        return bytes(stdin)
+    if isinstance(stdin, str):
+        return stdin.encode("utf-8", "surrogateescape")
+    if isinstance(stdin, os.PathLike):
+        try:
+            return Path(stdin).read_bytes()
+        except OSError as error:
+            raise UserError(f"stdin: {os.fspath(stdin)!r} cannot be read: {error.strerror or error}.") from None
+    raise UserError(f"stdin must be bytes, text or a path, not {type(stdin).__name__}.")
+
+
+def patterns_of(outputs: str | Iterable[str]) -> tuple[str, ...]:
+    """Patterns of files that jobs bring back."""
+    patterns = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+    for pattern in patterns:
+        if not isinstance(pattern, str) or not pattern or pattern.startswith("/") or ".." in pattern.split("/"):
+            raise UserError(f"outputs: {pattern!r} is no pattern of files below a job's directory.")
+    return patterns
+
+
+def job_options(
+    *,
+    timeout: float | None,
+    memory: int | str | None,
+    reentrant: bool | None,
+    outputs: str | Iterable[str],
+    output_limit: int | str,
+) -> JobOptions:
+    """What all jobs of a cluster share."""
+    if reentrant not in (None, True, False):
+        raise UserError(f"reentrant={reentrant!r} must be None, True or False.")
+    return JobOptions(
+        timeout_ns=timeout_ns(timeout),
+        memory_bytes=bytes_of(memory, "memory"),
+        reentrant=reentrant,
+        outputs=patterns_of(outputs),
+        output_limit_bytes=bytes_of(output_limit, "output_limit"),
+    )

@@ -1,0 +1,164 @@
+"""What the child process does: it hosts the scheduler, the agent, or both, until the session is over."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from lightwork.config.paths import node_directory
+from lightwork.config.timers import HEARTBEAT_S, START_S
+from lightwork.kit.tasks import spawn
+from lightwork.local.agent_process import AgentProcess
+from lightwork.local.loop import on_terminate, run_loop
+from lightwork.local.options import Options, read
+from lightwork.node.service.agent import Agent, AgentOptions
+from lightwork.node.service.keeper_spawn import NO_ARENAS, Arenas, KeeperProcess
+from lightwork.scheduler.service.service import Scheduler
+from lightwork.store.arena import Arena
+from lightwork.transport.address import local_address
+from lightwork.transport.endpoint import connect, listen
+from lightwork.transport.memory import memory_pair
+from lightwork.wire.messages import PROTOCOL, Hello
+
+
+def run(given: dict[str, Any], keeper: KeeperProcess | None, *, is_agent: bool) -> None:
+    """To the end. `keeper` was started already."""
+    options = read(given)
+    level = logging.DEBUG if os.environ.get("LIGHTWORK_DEBUG") else logging.WARNING
+    logging.basicConfig(level=level, format="%(relativeCreated)d %(name)s %(levelname)s %(message)s")
+    work = _agent_alone(options, keeper) if is_agent else _scheduler(options, keeper)
+    run_loop(work, uvloop=options.uvloop)
+
+
+def _hello(role: str, options: Options) -> Hello:
+    return Hello(PROTOCOL, role, options.name, options.session, pid=os.getpid(), host=platform.node())
+
+
+# --- an agent, here or in a process of its own ---
+
+
+def _make_agent(options: Options, keeper: KeeperProcess | None) -> Agent:
+    arenas, results = NO_ARENAS, None
+    if options.arena_results is not None and options.arena_args is not None:
+        arenas = Arenas(_place(options.arena_args), _place(options.arena_results))
+        results = (
+            Arena(options.arena_results)
+            if isinstance(options.arena_results, int)
+            else Arena.open(options.arena_results)
+        )
+    agent_options = AgentOptions(
+        name=platform.node(),
+        slots=options.slots or os.cpu_count() or 1,
+        directory=node_directory(options.session),
+        address="127.0.0.1",
+        arenas=arenas,
+        results=results,
+        portable=options.portable,
+        sole=True,
+    )
+    return Agent(agent_options, keeper)
+
+
+def _place(given: int | str) -> str:
+    return f"fd:{given}" if isinstance(given, int) else given
+
+
+async def _agent_alone(options: Options, keeper: KeeperProcess | None) -> None:
+    """Joins the scheduler of our parent, and ends with it."""
+    agent = _make_agent(options, keeper)
+    await agent.start()
+    assert agent.stopped is not None
+    stopped = agent.stopped
+    on_terminate(lambda: spawn(agent.stop(), "stop the agent"))
+    with contextlib.suppress(KeyboardInterrupt):
+        await connect(options.address, agent, _hello("node", options))
+        await stopped
+
+
+# --- the scheduler ---
+
+
+class _Ends:
+    """The reasons for this process to end: the session is over, it never began, or TERM."""
+
+    def __init__(self, options: Options) -> None:
+        self._ended = asyncio.Event()
+        self.began = False
+        self._parent = options.parent
+
+    def session_over(self, session: str) -> None:
+        """Its client is gone, and all nodes have forgotten it."""
+        self._ended.set()
+
+    async def wait(self, each_second: Callable[[], None]) -> None:
+        """Until there is a reason; `each_second` is called meanwhile."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + START_S
+        while not self._ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), HEARTBEAT_S)
+            each_second()
+            if not self.began and loop.time() > deadline:
+                logging.getLogger(__name__).error("no client came within %s s", START_S)
+                return
+
+
+async def _scheduler(options: Options, keeper: KeeperProcess | None) -> None:
+    ends = _Ends(options)
+    agents: list[AgentProcess] = []
+
+    def kill_agents(node: str) -> None:
+        for process in agents:
+            process.kill()
+
+    scheduler = _WatchedScheduler(ends, kill_agents)
+    scheduler.pids["host"] = os.getpid()
+    address = local_address(options.directory, "scheduler")
+    listener = await listen(address, scheduler, _hello("scheduler", options))
+    _say(address)
+    on_terminate(lambda: ends.session_over(options.session))
+    agent = None
+    if options.apart:
+        agents.append(AgentProcess(options, address))
+        agents[0].start()
+    else:
+        agent = _make_agent(options, keeper)
+        await agent.start()
+        memory_pair((agent, _hello("node", options)), (scheduler, _hello("scheduler", options)))
+    await ends.wait(scheduler.time_passed)
+    listener.close()
+    if agent is not None:
+        await agent.stop()
+    for process in agents:
+        await process.stop()
+    shutil.rmtree(node_directory(options.session), ignore_errors=True)
+
+
+class _WatchedScheduler(Scheduler):
+    """Notes that the client has come."""
+
+    def __init__(self, ends: _Ends, on_node_gone: Callable[[str], None]) -> None:
+        super().__init__(on_session_over=ends.session_over, on_node_gone=on_node_gone)
+        self._ends = ends
+
+    def link_up(self, link: Any) -> None:
+        """Somebody is there."""
+        self._ends.began = True
+        super().link_up(link)
+
+
+def _say(address: str) -> None:
+    """The one line that the client waits for; then nothing holds its pipe any more."""
+    sys.stdout.write(address + "\n")
+    sys.stdout.flush()
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)

@@ -1,0 +1,72 @@
+"""What must always hold between events. Tests ask after each one; it costs too much for work."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from lightwork.node.core.computations import Stage
+from lightwork.node.core.core import Core
+from lightwork.node.core.held import Batch, size_of
+from lightwork.node.core.workers import Worker
+
+
+def check(core: Core) -> list[str]:
+    """Sentences about what is wrong; none if all is well."""
+    return [*_workers(core), *_held(core), *_tokens(core)]
+
+
+def _workers(core: Core) -> Iterator[str]:
+    busy = [worker for worker in core.workers if worker.load]
+    if core.workers.busy != len(busy):
+        yield f"{len(busy)} workers are busy, counted are {core.workers.busy}"
+    if len(busy) > core.workers.slots:
+        yield f"{len(busy)} workers are busy on {core.workers.slots} slots"
+    idle = {worker.number for worker in core.workers if not (worker.load or worker.leaving or worker.program)}
+    if {worker.number for worker in core.workers.idle()} != idle:
+        yield f"idle are {sorted(idle)}, listed are {[worker.number for worker in core.workers.idle()]}"
+    for worker in core.workers:
+        yield from _flights(worker)
+
+
+def _flights(worker: Worker) -> Iterator[str]:
+    if worker.load != sum(map(len, worker.flights)):
+        yield f"worker {worker.number} has {sum(map(len, worker.flights))} in flight, counted are {worker.load}"
+    if worker.program and worker.load > 1:
+        yield f"program {worker.number} is {worker.load} attempts at once"
+    if worker.verdict is not None and not worker.leaving and worker.verdict.token not in worker.tokens():
+        yield f"worker {worker.number} is to end {worker.verdict.token}, which it does not have"
+    for flight in worker.flights:
+        if flight.definition.environment is not worker.environment:
+            yield f"worker {worker.number} has an attempt of another environment"
+        yield from _batch(flight)
+
+
+def _held(core: Core) -> Iterator[str]:
+    if core.held.count != sum(map(len, core.held.ready)):
+        yield f"{sum(map(len, core.held.ready))} attempts are ready, counted are {core.held.count}"
+    for batch in core.held.ready:
+        yield from _batch(batch)
+        if batch.definition.stage is not Stage.READY:
+            yield f"attempts of a computation that is {batch.definition.stage.name} stand in line"
+    if core.held.ready and core.workers.busy < core.workers.slots:
+        yield "a slot is idle, and something could run there"
+
+
+def _batch(batch: Batch) -> Iterator[str]:
+    if not len(batch):
+        yield "an empty batch is kept"
+    if len(batch.body) - batch.position < size_of(batch.lengths[batch.at :]):
+        yield f"the payloads of {batch.waiting()[:3]} are not all there"
+
+
+def _tokens(core: Core) -> Iterator[str]:
+    flying = [token for worker in core.workers for token in worker.tokens()]
+    twice = [
+        token for token, count in Counter([*core.held.tokens(), *flying, *core.files.tokens()]).items() if count > 1
+    ]
+    stale = core.fates.ordered.difference(flying)
+    if stale:
+        yield f"orders about attempts that are not in flight: {sorted(stale)[:5]}"
+    if twice:
+        yield f"attempts in two places: {twice[:5]}"

@@ -1,0 +1,159 @@
+"""Events in, commands out: wires the tables together. A handler is an event; the rules are in the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lightwork.config.timers import IDLE_WORKER_S
+from lightwork.node.core import events as on
+from lightwork.node.core.commands import Command, Send
+from lightwork.node.core.computations import Computations
+from lightwork.node.core.dispatch import Dispatch
+from lightwork.node.core.fates import Fates
+from lightwork.node.core.files import Files
+from lightwork.node.core.held import Batch, Held
+from lightwork.node.core.preparation import Preparation
+from lightwork.node.core.watch import Watch
+from lightwork.node.core.workers import Workers
+from lightwork.wire.messages import AttemptProvisional, Heartbeat, Returned
+
+IDLE_NS = int(IDLE_WORKER_S * 1e9)
+PREFORK_MAX = 8
+
+
+class Core:
+    """The decisions of one node. `handle` takes an event and the time, and returns what is to be done."""
+
+    def __init__(self, slots: int, setup_in_worker: bool = False) -> None:
+        out: list[Command] = []
+        self._out = out
+        self.computations = Computations()
+        self.held = Held()
+        self.workers = Workers(slots)
+        self.files = Files(out)
+        self.dispatch = Dispatch(self.held, self.workers, self.files, out)
+        self.watch = Watch(self.workers, self.dispatch, out)
+        self.preparation = Preparation(self.computations, self.held, self.workers, self.files, out)
+        self.fates = Fates(self.held, self.workers, self.dispatch, self.watch, self.files, self.preparation, out)
+        self.dispatch.setup_in_worker = self.preparation.setup_in_worker = setup_in_worker
+        self._handlers = self._table()
+
+    def handle(self, event: on.Event, now: int) -> list[Command]:
+        """What follows from an event at `now` (monotonic ns). The list is the caller's."""
+        self._handlers[type(event)](event, now)
+        self.dispatch.feed()
+        commands = self._out[:]
+        self._out.clear()
+        return commands
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether ticks are wanted."""
+        return self.workers.busy > 0
+
+    @property
+    def looking(self) -> bool:
+        """Whether the next tick should come within moments: idle slots, and work behind other work."""
+        return self.dispatch.looking
+
+    def _table(self) -> dict[type[on.Event], Callable[[Any, int], None]]:
+        prepare, files = self.preparation, self.files
+        return {
+            on.JobsEnded: self._ended,
+            on.AttemptsAssigned: self._assigned,
+            on.Ticked: lambda event, now: self.watch.tick(event.words, now),
+            on.Attached: lambda event, now: self.dispatch.prefork(min(self.workers.slots, PREFORK_MAX)),
+            on.ComputationGiven: lambda event, now: prepare.given(event.session, event.computation),
+            on.FilesPlaced: lambda event, now: prepare.placed(event.session, event.computation),
+            on.SetupDone: lambda event, now: prepare.set_up(event.session, event.environment),
+            on.SetupFailed: lambda event, now: prepare.not_set_up(event.session, event.environment, event.failure),
+            on.PreparationFailed: lambda event, now: prepare.failed(event.session, event.computation, event.failure),
+            on.LoadFailed: self._load_failed,
+            on.JobFilesFetched: lambda event, now: prepare.fetched(event.batch, event.failure, now),
+            on.TemplateDied: lambda event, now: prepare.template_died(event.session, event.environment),
+            on.SessionEnded: lambda event, now: prepare.session_ended(event.session),
+            on.SessionCleaned: lambda event, now: prepare.session_cleaned(event.session, event.problems),
+            on.ReturnAsked: lambda event, now: self.fates.give_back(event.tokens),
+            on.StopAsked: lambda event, now: self.fates.stop(event.tokens, event.now, now),
+            on.WorkerBorn: self._born,
+            on.TakenBack: self._taken_back,
+            on.WorkerRetired: self._retired,
+            on.WorkerDied: self._died,
+            on.SpawnFailed: self._not_spawned,
+            on.MemoryMeasured: self._measured,
+            on.ProvisionalSent: self._provisional,
+            on.FileSending: lambda event, now: files.sending(event.token),
+            on.FileSent: lambda event, now: files.sent(event.token, event.name, event.file, now),
+            on.OutputsCollected: lambda event, now: files.collected(event.token, event.files, now),
+            on.BeatDue: self._beat,
+        }
+
+    def _assigned(self, event: on.AttemptsAssigned, now: int) -> None:
+        definition = self.computations.get(event.session, event.computation)
+        if definition is None:
+            self._out.append(Send(Returned(event.tokens, "computation unknown here")))
+            return
+        self.preparation.admit(Batch(definition, event.options, event.tokens, event.lengths, event.body))
+
+    # --- about one worker; it may be dead by now ---
+
+    def _ended(self, event: on.JobsEnded, now: int) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            self.fates.ended(worker, event, now)
+
+    def _born(self, event: on.WorkerBorn, now: int) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            worker.pid = event.pid
+
+    def _load_failed(self, event: on.LoadFailed, now: int) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            self.preparation.load_failed(event.slot, event.failure)
+
+    def _taken_back(self, event: on.TakenBack, now: int) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            self.fates.taken_back(worker, event, now)
+
+    def _retired(self, event: on.WorkerRetired, now: int) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            self.fates.retired(worker, now)
+
+    def _died(self, event: on.WorkerDied, now: int) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            self.fates.died(worker, event, now)
+
+    def _not_spawned(self, event: on.SpawnFailed, now: int) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            self.fates.not_spawned(worker, event.failure, now)
+
+    def _measured(self, event: on.MemoryMeasured, now: int) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            self.watch.measured(worker, event.token, event.size_bytes, now)
+
+    # --- reports ---
+
+    def _provisional(self, event: on.ProvisionalSent, now: int) -> None:
+        self._out.append(Send(AttemptProvisional(event.token, event.in_arena), event.body))
+
+    def _beat(self, event: on.BeatDue, now: int) -> None:
+        started = {word.worker: word.started for word in event.words}
+        held, running = self.held.tokens(), self.files.tokens()
+        for worker in self.workers:
+            for token in worker.tokens():
+                (running if token == started.get(worker.number) else held).append(token)
+        pids = [worker.pid for worker in self.workers if worker.pid]
+        self._out.append(Send(Heartbeat(event.number, held, running, event.load, pids, event.pids)))
+        self._dismiss_idle(now)
+
+    def _dismiss_idle(self, now: int) -> None:
+        for worker in self.workers.idle():
+            if worker.environment is not None and now - worker.idle_since_ns > IDLE_NS:
+                self.dispatch.dismiss(worker)

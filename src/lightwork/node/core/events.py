@@ -1,0 +1,247 @@
+"""What the agent's core is told: events, past tense, in batches. Times are monotonic nanoseconds."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from lightwork.wire.messages import Computation, File, JobOptions, Load
+from lightwork.wire.outcome import EMPTY, Stream
+
+
+class Event(Struct):
+    """Base of all events."""
+
+
+# --- from the scheduler ---
+
+
+class ComputationGiven(Event):
+    """The scheduler wants this computation ready."""
+
+    session: str
+    computation: Computation
+
+
+class AttemptsAssigned(Event):
+    """The scheduler wants these attempts made, in this order. IN_ARENA_BIT in a length: the payload is a reference."""
+
+    session: str
+    computation: str
+    tokens: list[int]
+    lengths: list[int]
+    options: JobOptions = JobOptions()
+    body: bytes | memoryview = b""
+
+
+class ReturnAsked(Event):
+    """The scheduler wants those back that have not started."""
+
+    tokens: list[int]
+
+
+class StopAsked(Event):
+    """The scheduler wants these attempts ended: held ones at once, running ones by interrupt, or killed `now`."""
+
+    tokens: list[int]
+    now: bool = False
+
+
+class SessionEnded(Event):
+    """The scheduler wants all traces of a session removed."""
+
+    session: str
+
+
+# --- preparing ---
+
+
+class FilesPlaced(Event):
+    """The files of a computation lie in its directory."""
+
+    session: str
+    computation: str
+
+
+class SetupDone(Event):
+    """The environment's setup ran; workers can be forked from its template."""
+
+    session: str
+    environment: str
+
+
+class SetupFailed(Event):
+    """The environment's setup raised, or its process died. Fields as in wire.outcome."""
+
+    session: str
+    environment: str
+    failure: dict[str, bytes]
+
+
+class PreparationFailed(Event):
+    """Files of a computation could not be had. Fields as in wire.outcome."""
+
+    session: str
+    computation: str
+    failure: dict[str, bytes]
+
+
+class JobFilesFetched(Event):
+    """The files of one held batch are in the cache, or cannot be had."""
+
+    batch: int
+    failure: dict[str, bytes] = {}
+
+
+class SessionCleaned(Event):
+    """Cleanups of a session ran, and its files are gone."""
+
+    session: str
+    problems: list[str] = []
+
+
+# --- from workers and keepers ---
+
+
+class WorkerBorn(Event):
+    """A worker or program has this process now."""
+
+    worker: int
+    pid: int
+
+
+class LoadFailed(Event):
+    """A worker cannot load a computation; what was sent for it ends through the ring."""
+
+    worker: int
+    slot: int
+    failure: dict[str, bytes]
+
+
+class JobsEnded(Event):
+    """Records from a worker's ring, in its order. `body`: the outcomes one after another."""
+
+    worker: int
+    tokens: list[int]
+    starts_ns: list[int]
+    durations_ns: list[int]
+    lengths: list[int]
+    statuses: list[int]
+    body: bytes
+
+
+class TakenBack(Event):
+    """The revoke word of a worker has been set long enough. `started`: its word; `ended`: what lies in its ring
+    undrained, without what it skipped."""
+
+    worker: int
+    serial: int
+    started: int
+    ended: list[int] = []
+
+
+class WorkerRetired(Event):
+    """A worker takes no more jobs; what it did not start is free again. Its ring has been drained."""
+
+    worker: int
+    reason: str = ""
+
+
+class Attached(Event):
+    """The link to the scheduler is up."""
+
+
+class Death(Struct, frozen=True):
+    """What is known of a process that ended: exit code or signal, its peak memory, the output nobody had taken."""
+
+    exit_code: int = 0
+    signal: int = 0
+    peak_bytes: int = 0
+    stdout: Stream = EMPTY
+    stderr: Stream = EMPTY
+
+
+class WorkerDied(Event):
+    """A worker or program is gone and its ring drained. `started`: its word; `with_keeper`: nobody's fault."""
+
+    worker: int
+    started: int
+    started_ns: int
+    death: Death = Death()
+    with_keeper: bool = False
+
+
+class SpawnFailed(Event):
+    """A program could not be started."""
+
+    worker: int
+    failure: dict[str, bytes]
+
+
+class TemplateDied(Event):
+    """A template is gone; without names: the keeper, and so all of them. Their workers have been reported."""
+
+    session: str = ""
+    environment: str = ""
+
+
+class OutputsCollected(Event):
+    """The files that an ended attempt left are in the spool."""
+
+    token: int
+    files: list[File]
+
+
+class FileSending(Event):
+    """A running attempt sends a file, which is being read; its end waits for that."""
+
+    token: int
+
+
+class FileSent(Event):
+    """The file lies in the spool as `name`; without one it could not be read."""
+
+    token: int
+    name: str = ""
+    file: File | None = None
+
+
+class ProvisionalSent(Event):
+    """A running attempt sent an intermediate result."""
+
+    token: int
+    body: bytes
+    in_arena: bool = False
+
+
+# --- from the clock ---
+
+
+class Word(Struct):
+    """What a busy worker's words say."""
+
+    worker: int
+    started: int
+    started_ns: int
+
+
+class Ticked(Event):
+    """Time passed while attempts were in flight."""
+
+    words: list[Word]
+
+
+class MemoryMeasured(Event):
+    """The memory of a running attempt's process tree."""
+
+    worker: int
+    token: int
+    size_bytes: int
+
+
+class BeatDue(Event):
+    """It is time to tell the scheduler the full truth."""
+
+    number: int
+    words: list[Word]
+    load: Load
+    pids: dict[str, int] = {}

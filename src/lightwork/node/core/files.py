@@ -1,0 +1,122 @@
+"""Attempts whose end must wait for files: those they left (outputs) and those they sent while they ran.
+
+ended --CollectOutputs--> collected --+--> Ended
+sending --> sent ---------------------+        (whichever comes last)
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from lightwork.node.core.commands import CollectOutputs, Command, ForgetJob, Send
+from lightwork.node.core.events import JobsEnded
+from lightwork.wire.messages import AttemptFile, Ended, File, JobOptions
+
+
+class End(Struct):
+    """How one attempt ended."""
+
+    token: int
+    status: int
+    start_ns: int
+    duration_ns: int
+    outcome: bytes
+    files: list[File] = []
+
+
+class Files:
+    """Attempts with files, until their end is told."""
+
+    def __init__(self, out: list[Command]) -> None:
+        self._out = out
+        self._running: dict[int, JobOptions | None] = {}  # those whose end must pass here
+        self._open: dict[int, int] = {}  # files being read
+        self._ends: dict[int, End] = {}
+
+    def watch(self, token: int, options: JobOptions | None) -> None:
+        """This attempt has a working directory (options), or sends files."""
+        if options is not None or token not in self._running:
+            self._running[token] = options
+
+    def concern(self, tokens: list[int]) -> bool:
+        """Whether one of these passes here. (Asked for each batch: nearly always no.)"""
+        return bool(self._running) and not self._running.keys().isdisjoint(tokens)
+
+    def tokens(self) -> list[int]:
+        """Attempts that ended but wait."""
+        return list(self._ends)
+
+    def sending(self, token: int) -> None:
+        """A file of a running attempt is being read."""
+        self.watch(token, None)
+        self._open[token] = self._open.get(token, 0) + 1
+
+    def sent(self, token: int, name: str, file: File | None, now: int) -> None:
+        """It is in the spool."""
+        if file is not None:
+            self._out.append(Send(AttemptFile(token, name, file)))
+        self._one_less(token, now)
+
+    def ended(self, event: JobsEnded, now: int) -> JobsEnded:
+        """Keep back the ends that must wait; what remains may be told at once."""
+        kept, parts, at = [], [], 0
+        for index, token in enumerate(event.tokens):
+            end = at + event.lengths[index]
+            if token in self._running:
+                times = event.starts_ns[index], event.durations_ns[index]
+                self.end(End(token, event.statuses[index], *times, event.body[at:end]), now)
+            else:
+                kept.append(index)
+                parts.append(event.body[at:end])
+            at = end
+        return select(event, kept, b"".join(parts))
+
+    def end(self, end: End, now: int) -> None:
+        """One attempt ended, by its own word or by ours."""
+        token = end.token
+        options = self._running.pop(token, None)
+        if options is not None and options.outputs:
+            self._open[token] = self._open.get(token, 0) + 1
+            self._out.append(CollectOutputs(token, options.outputs))
+        elif options is not None:
+            self._out.append(ForgetJob(token))
+        if token in self._open:
+            self._ends[token] = end
+        else:
+            self._tell(end, now)
+
+    def collected(self, token: int, files: list[File], now: int) -> None:
+        """Its outputs are in the spool."""
+        if token in self._ends:
+            self._ends[token].files = files
+        self._out.append(ForgetJob(token))
+        self._one_less(token, now)
+
+    def died(self, token: int) -> None:
+        """It ended without a word: nothing of it is kept."""
+        self._open.pop(token, None)
+        if self._running.pop(token, None) is not None:
+            self._out.append(ForgetJob(token))
+
+    def _one_less(self, token: int, now: int) -> None:
+        left = self._open.get(token, 0) - 1
+        if left > 0:
+            self._open[token] = left
+            return
+        self._open.pop(token, None)
+        end = self._ends.pop(token, None)
+        if end is not None:
+            self._tell(end, now)
+
+    def _tell(self, end: End, now: int) -> None:
+        age = max(now - end.start_ns, end.duration_ns) if end.start_ns else 0
+        files = [(0, end.files)] if end.files else []
+        message = Ended([end.token], [end.status], [age], [end.duration_ns], [len(end.outcome)], files)
+        self._out.append(Send(message, end.outcome))
+
+
+def select(event: JobsEnded, kept: list[int], body: bytes) -> JobsEnded:
+    """The records at these indices."""
+    columns = (event.tokens, event.starts_ns, event.durations_ns, event.lengths, event.statuses)
+    tokens, starts, durations, lengths, statuses = ([column[index] for index in kept] for column in columns)
+    return JobsEnded(event.worker, tokens, starts, durations, lengths, statuses, body)

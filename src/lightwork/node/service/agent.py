@@ -1,0 +1,205 @@
+"""The agent of one machine: feeds the core with what the scheduler, workers and the clock say, and obeys it.
+
+    scheduler --Link--> Agent.received --event--> core --commands--> Hands --> nursery, links of workers, files
+                              ^                     |
+                              +---- post(event) <---+---- worker links, timers, threads
+
+Events are handled one at a time: what a command brings about at once waits in line until its own event is through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections import deque
+from pathlib import Path
+
+from msgspec import Struct, structs
+
+from lightwork.config.timers import AGENT_TICK_S, HEARTBEAT_S
+from lightwork.kit.tasks import spawn as spawn_task
+from lightwork.model.errors import LightworkError
+from lightwork.node.core import events as on
+from lightwork.node.core.core import Core
+from lightwork.node.service.directories import Directories
+from lightwork.node.service.hands import Hands
+from lightwork.node.service.hardware import LoadMeter, ask_gpus, hardware
+from lightwork.node.service.inbox import Inbox
+from lightwork.node.service.keeper_spawn import NO_ARENAS, Arenas, KeeperProcess
+from lightwork.node.service.lock import Lock
+from lightwork.node.service.processes import become_subreaper
+from lightwork.node.service.regions import Allocator
+from lightwork.node.service.stale import News, settle
+from lightwork.transport.link import Batch, Link, Receiver
+from lightwork.wire.messages import Hardware, NodeNotice, NodeReady
+
+LOOK_S = 0.002  # the next tick, while idle slots may take over work that waits behind other work
+
+
+class AgentOptions(Struct):
+    """What an agent is told by its host."""
+
+    name: str
+    slots: int
+    directory: Path
+    python: str = ""  # interpreter of keepers and workers; default: our own
+    address: str = ""
+    arenas: Arenas = NO_ARENAS
+    results: Allocator | None = None  # the allocator of the results arena
+    portable: bool = bool(os.environ.get("LIGHTWORK_PORTABLE")) or sys.platform == "win32"
+    sole: bool = False  # the process is the agent's own: whatever is left below it is killed at the end
+
+
+class Agent(Receiver):
+    """One node. `start`, then `attach` to a link (or be given as its receiver), at last `stop`."""
+
+    def __init__(self, options: AgentOptions, keeper: KeeperProcess | None = None) -> None:
+        self.options = options
+        self.core = Core(options.slots, setup_in_worker=options.portable)
+        self.directories = Directories(options.directory)
+        self.link: Link | None = None
+        self._hands: Hands | None = None
+        self.stopped: asyncio.Future[None] | None = None
+        self._keeper = keeper
+        self._lock = Lock(options.directory / "agent.lock")
+        self._inbox = Inbox(self)
+        self._events: deque[on.Event] = deque()
+        self._handling = False
+        self._tick: asyncio.TimerHandle | None = None
+        self._beat: asyncio.TimerHandle | None = None
+        self._beats = 0
+        self._prepared = False
+        self._news: News = []
+        self._meter = LoadMeter(options.directory)
+        self._hardware = Hardware()
+
+    # --- life ---
+
+    async def start(self) -> None:
+        """Take the directory, end what an earlier agent left, have a keeper. OSError, StartFailed."""
+        self.stopped = asyncio.get_running_loop().create_future()
+        self.directories.make()
+        self._lock.take()
+        if self.options.sole:
+            become_subreaper()
+        self._hands = Hands(self)
+        self.hands.nursery.start(self._keeper)
+        self._news = await settle(self.directories, self.options.python or sys.executable)
+        self._hardware = hardware()
+        await self.hands.nursery.listen()
+        if not self._hardware.gpus:
+            spawn_task(self._find_gpus(), "find gpus")
+
+    def attach(self, link: Link) -> None:
+        """The scheduler is at the other end of this link, which is up."""
+        self.link = link
+        self.hands.sites.address = self.options.address or link.address
+        self._send_ready(link)
+        if not self._prepared:
+            self._prepared = True
+            self.post(on.Attached())
+        if self._beat is None:
+            self._beat = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._heartbeat)
+
+    async def stop(self) -> None:
+        """End all workers and programs, and leave nothing behind. Returns when it is done."""
+        for timer in (self._tick, self._beat):
+            if timer is not None:
+                timer.cancel()
+        self._tick = self._beat = None
+        self.link = None
+        if self._hands is not None:
+            await self._hands.stop()
+        self._lock.release()
+        if self.stopped is not None and not self.stopped.done():
+            self.stopped.set_result(None)
+
+    @property
+    def hands(self) -> Hands:
+        """What it acts with; only once started."""
+        if self._hands is None:
+            raise RuntimeError("the agent has not been started")
+        return self._hands
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Our processes but the workers."""
+        return {"agent": os.getpid(), **self.hands.nursery.pids()}
+
+    # --- the scheduler (Receiver) ---
+
+    def link_up(self, link: Link) -> None:
+        """Hellos were exchanged."""
+        self.attach(link)
+
+    def received(self, link: Link, batch: Batch) -> None:
+        """Messages of the scheduler."""
+        for message, body in batch:
+            self._inbox.take(link, message, body)
+
+    def link_lost(self, link: Link, error: LightworkError | None) -> None:
+        """A private scheduler is gone, and with it all who could want a result."""
+        if link is self.link:
+            self.link = None
+            spawn_task(self.stop(), "stop the agent")
+
+    # --- the core ---
+
+    def post(self, event: on.Event) -> None:
+        """Give an event to the core and do what it says; in line, if one is being handled."""
+        self._events.append(event)
+        if self._handling:
+            return
+        self._handling = True
+        try:
+            while self._events:
+                for command in self.core.handle(self._events.popleft(), time.monotonic_ns()):
+                    self.hands.obey(command)
+        finally:
+            self._handling = False
+        if self._tick is None and self.core.in_flight:
+            self._schedule_tick()
+        elif self.core.looking:
+            self._look_soon()
+
+    def notice(self, level: str, text: str, hint: str = "") -> None:
+        """Something the users of this node should read."""
+        if self.link is not None:
+            self.link.send(NodeNotice(level, text, hint))
+
+    # --- the clock ---
+
+    def _schedule_tick(self) -> None:
+        delay = LOOK_S if self.core.looking else AGENT_TICK_S
+        self._tick = asyncio.get_running_loop().call_later(delay, self._ticked)
+
+    def _look_soon(self) -> None:
+        if self._tick is not None and self._tick.when() > asyncio.get_running_loop().time() + 2 * LOOK_S:
+            self._tick.cancel()
+            self._schedule_tick()
+
+    def _ticked(self) -> None:
+        self._tick = None
+        self.hands.poll_busy()
+        self.post(on.Ticked(self.hands.words()))
+        if self._tick is None and self.core.in_flight:
+            self._schedule_tick()
+
+    def _heartbeat(self) -> None:
+        self._beat = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._heartbeat)
+        self._beats += 1
+        self.post(on.BeatDue(self._beats, self.hands.words(), self._meter.read(), self.pids))
+
+    async def _find_gpus(self) -> None:
+        """For the next scheduler: nothing waits for this."""
+        self._hardware = structs.replace(self._hardware, gpus=await ask_gpus())
+
+    def _send_ready(self, link: Link) -> None:
+        options = self.options
+        address = self.hands.sites.address
+        link.send(NodeReady(options.name, address, options.slots, self._hardware, os.getpid()))
+        for message, body in self._news:
+            link.send(message, body)
+        self._news = []

@@ -1,0 +1,67 @@
+"""The end of a session on this node: cleanups, then workers and templates, then files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from lightwork.node.service.directories import remove_tree
+from lightwork.node.service.nursery import Key, Nursery
+from lightwork.node.service.sites import Site, Sites
+from lightwork.wire.channel import CLEANUP, pack_frame
+
+CLEANUP_S = 60.0
+
+
+class Cleaner:
+    """Waits for cleanups, each in the template where setup ran, or in a worker of its own."""
+
+    def __init__(self, sites: Sites, nursery: Nursery, helper: Callable[[Site, int, bytes], None]) -> None:
+        self._sites = sites
+        self._nursery = nursery
+        self._helper = helper  # runs frames in a fresh worker of a site
+        self._waiting: dict[tuple[Key, int], asyncio.Future[dict[str, bytes]]] = {}
+
+    def cleaned(self, key: Key, slot: int, failure: dict[str, bytes]) -> None:
+        """A cleanup ran, or could not."""
+        waiting = self._waiting.get((key, slot))
+        if waiting is not None and not waiting.done():
+            waiting.set_result(failure)
+
+    async def clean(self, session: str) -> list[str]:
+        """Remove all traces; what went wrong with the cleanups."""
+        sites = self._sites.of_session(session)
+        problems = [problem for site in sites if (problem := await self._cleanup(site))]
+        for site in sites:
+            self._nursery.drop(site.key)
+        loop = asyncio.get_running_loop()
+        for site in sites:
+            if not site.keep:
+                await loop.run_in_executor(None, site.remove_files)
+        if not any(site.keep for site in sites):
+            await loop.run_in_executor(None, remove_tree, self._sites.session_directory(session))
+        self._sites.forget(session)
+        return problems
+
+    async def _cleanup(self, site: Site) -> str:
+        """Once per environment: its computations have the same cleanup."""
+        found = next(((slot, one) for slot, one in site.computations.items() if one.cleanup), None)
+        if found is None:
+            return ""
+        slot, computation = found
+        waiting = self._waiting[site.key, slot] = asyncio.get_running_loop().create_future()
+        try:
+            if not self._nursery.cleanup(site.key, slot):
+                if computation.setup:
+                    return ""  # it never ran, or each worker has cleaned up after itself
+                frames = site.load_frame(slot, computation, False) + pack_frame(CLEANUP, b"", slot)
+                self._helper(site, slot, frames)
+            failure = await asyncio.wait_for(waiting, CLEANUP_S)
+        except TimeoutError:
+            return f"cleanup of {computation.name} took longer than {CLEANUP_S:g} s"
+        finally:
+            del self._waiting[site.key, slot]
+        if not failure.get("message") and not failure.get("type"):
+            return ""
+        text = b": ".join(filter(None, (failure.get("type", b""), failure.get("message", b""))))
+        return f"cleanup of {computation.name} failed: {text.decode(errors='replace')}"

@@ -1,0 +1,121 @@
+"""The node's own directory, and what an earlier agent left in it.
+
+<node dir>/computations/<session>/<environment>/   files of computations; jobs' working directory
+           jobs/<token>/                           working directories of single jobs
+           spool/<token>/<n>                       files for the client
+           blobs/<digest>                          cache of files, by content
+           workers/<id>.ring                       shared files
+           processes                               pid and start of every process we had
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Directories:
+    """Makes and removes them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.jobs = root / "jobs"
+        self.spool = root / "spool"
+        self.blobs = root / "blobs"
+        self.workers = root / "workers"
+        self.computations = root / "computations"
+        self._processes = root / "processes"
+
+    def make(self) -> None:
+        """All of them, for this user alone."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (self.jobs, self.spool, self.blobs, self.workers, self.computations):
+            path.mkdir(mode=0o700, exist_ok=True)
+
+    def computation(self, session: str, environment: str, dest_path: str) -> Path:
+        """Where the files of an environment lie. A relative `dest_path` is below the node's directory."""
+        if dest_path:
+            return self.root / os.path.expanduser(dest_path)
+        return self.computations / safe(session) / safe(environment)
+
+    def session(self, session: str) -> Path:
+        """What a session has below `computations`."""
+        return self.computations / safe(session)
+
+    def job(self, token: int) -> Path:
+        """A job's own working directory."""
+        return self.jobs / str(token)
+
+    def ring(self, number: int) -> Path:
+        """A worker's shared file. The agent's own number keeps those of an earlier agent apart."""
+        return self.workers / f"{os.getpid()}-{number}.ring"
+
+    def note_process(self, pid: int, start: str) -> None:
+        """So that our successor finds it."""
+        with open(self._processes, "a", encoding="ascii") as file:
+            file.write(f"{pid} {start}\n")
+
+    def noted_processes(self) -> list[tuple[int, str]]:
+        """What our predecessor noted."""
+        try:
+            lines = self._processes.read_text("ascii", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        rows = [line.split() for line in lines]
+        return [(int(row[0]), row[1]) for row in rows if len(row) == 2 and row[0].isdigit()]
+
+    def stale_rings(self) -> Iterator[Path]:
+        """Shared files that our predecessor left."""
+        yield from sorted(self.workers.glob("*.ring"))
+
+    def forget_processes(self) -> None:
+        """None of them is alive."""
+        self._processes.unlink(missing_ok=True)
+
+    def clear_workers(self) -> None:
+        """All of our processes are dead and their rings drained."""
+        for path in self.workers.iterdir():
+            path.unlink(missing_ok=True)
+        self.forget_processes()
+        for child in self.jobs.iterdir():
+            remove_tree(child)
+
+    def clear_stale(self) -> None:
+        """What belonged to jobs of our predecessor; the cache and the spool stay."""
+        for path in (self.jobs, self.computations):
+            for child in path.iterdir():
+                remove_tree(child)
+
+
+def safe(name: str) -> str:
+    """A name from the wire as the name of one directory."""
+    if not _SAFE.fullmatch(name):
+        raise ValueError(f"{name!r} cannot name a directory")
+    return name
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory whatever is in it; what cannot be removed stays, for it is no reason to stop."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    shutil.rmtree(path, onerror=_make_writable)
+
+
+def _make_writable(function: object, path: str, _: object) -> None:
+    """A job may have left directories that even their owner may not change."""
+    try:
+        parent = os.path.dirname(path)
+        os.chmod(parent, 0o700)
+        os.chmod(path, 0o700, follow_symlinks=os.chmod not in os.supports_follow_symlinks)
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            os.unlink(path)
+    except OSError:
+        return  # another user's file, or gone meanwhile

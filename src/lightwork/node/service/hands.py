@@ -1,0 +1,239 @@
+"""Does what the core says: one method per command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from lightwork.node.core import commands as do, events as on
+from lightwork.node.core.dispatch import needs_directory
+from lightwork.node.service.blobs import BlobError, Blobs
+from lightwork.node.service.crew import Crew
+from lightwork.node.service.directories import remove_tree
+from lightwork.node.service.loading import run_options
+from lightwork.node.service.memory import tree_bytes
+from lightwork.node.service.nursery import Nursery
+from lightwork.node.service.programs import NotCallable, order
+from lightwork.node.service.sessions import Sessions
+from lightwork.node.service.sites import Sites
+from lightwork.node.service.spool import Spool
+from lightwork.wire.channel import CLEANUP, pack_frame, pack_run
+from lightwork.wire.messages import File
+
+if TYPE_CHECKING:
+    from lightwork.node.service.agent import Agent
+
+SIGINT, SIGTERM = 2, 15
+QUIT_S = 5.0  # a worker that was told to leave and is still there is killed
+
+
+class Hands:
+    """Everything an agent has to act with."""
+
+    def __init__(self, agent: Agent) -> None:
+        options, directories = agent.options, agent.directories
+        self._agent = agent
+        self._loop = asyncio.get_running_loop()
+        self.blobs = Blobs(directories.blobs)
+        self.spool = Spool(directories.spool)
+        self.sites = Sites(directories, options.name)
+        self.crew = Crew(self._loop, agent.post, directories, self.spool, options.python)
+        self.crew.results = options.results
+        self.nursery = self._make_nursery()
+        self.sessions = Sessions(agent, self.sites, self.blobs, self.crew, self.nursery)
+        self.crew.on_trouble = lambda text: agent.notice("error", text)
+        self._obey = self._table()
+
+    def _make_nursery(self) -> Nursery:
+        options = self._agent.options
+        if options.portable:
+            from lightwork.node.service.portable import Portable
+
+            return Portable(self.crew, self._loop, options.arenas)
+        from lightwork.node.service.keepers import Keepers
+
+        return Keepers(self.crew, self._loop, options.arenas, options.sole)
+
+    def obey(self, command: do.Command) -> None:
+        """Do it."""
+        self._obey[type(command)](command)
+
+    def _table(self) -> dict[type[do.Command], Callable[[Any], None]]:
+        return {
+            do.Send: self._send,
+            do.Run: self._run,
+            do.Load: self._load,
+            do.TakeBack: self._take_back,
+            do.Claim: self._claim,
+            do.Fork: self._fork,
+            do.Quit: self._quit,
+            do.Kill: lambda command: self.nursery.kill(command.worker),
+            do.Terminate: lambda command: self.nursery.signal(command.worker, SIGTERM),
+            do.Interrupt: self._interrupt,
+            do.MeasureMemory: self._measure,
+            do.SpawnProgram: self._spawn_program,
+            do.PlaceFiles: self.sessions.place_files,
+            do.RunSetup: self.sessions.run_setup,
+            do.FetchJobFiles: self.sessions.fetch_job_files,
+            do.CollectOutputs: self._collect,
+            do.ForgetJob: self._forget_job,
+            do.CleanSession: self.sessions.clean,
+        }
+
+    # --- what the clock needs ---
+
+    def poll_busy(self) -> None:
+        """Take what lies in the rings of busy workers: a short job's record rings no bell if a long one follows."""
+        for worker in self._agent.core.workers.busy_ones():
+            link = self.crew.links.get(worker.number)
+            if link is not None and not link.dead:
+                link.poll()
+
+    def words(self) -> list[on.Word]:
+        """What the busy workers' words say."""
+        found = []
+        for worker in self._agent.core.workers.busy_ones():
+            link = self.crew.links.get(worker.number)
+            if link is not None and not link.dead:
+                found.append(on.Word(worker.number, link.ring.running, link.ring.started_ns))
+        return found
+
+    # --- scheduler ---
+
+    def _send(self, command: do.Send) -> None:
+        link = self._agent.link
+        if link is not None:
+            link.send(command.message, command.body)
+
+    def free_region(self, offset: int) -> None:
+        """A result is no longer needed."""
+        if self.crew.results is not None:
+            try:
+                self.crew.results.free(offset)
+            except KeyError:
+                self.crew.log(f"region {offset} was to be freed, but is free")
+
+    def free_spooled(self, tokens: list[int]) -> None:
+        """Files are no longer needed."""
+        if tokens:
+            self._loop.run_in_executor(None, self.spool.free, tokens)
+
+    # --- workers ---
+
+    def _fork(self, command: do.Fork) -> None:
+        key = (command.session, command.environment)
+        self.nursery.fork(command.worker, key if command.template else None)
+
+    def _load(self, command: do.Load) -> None:
+        site = self.sites.get(command.session, command.environment)
+        link = self.crew.links.get(command.worker)
+        if site is not None and link is not None:
+            if command.setup and command.computation.cleanup:
+                link.last_frame = pack_frame(CLEANUP, b"", command.slot)
+            link.send(site.load_frame(command.slot, command.computation, command.setup))
+
+    def _run(self, command: do.Run) -> None:
+        link = self.crew.links.get(command.worker)
+        if link is None:
+            return  # it died just now; its death gives everything back
+        directory = None
+        if needs_directory(command.options):
+            directory = self._job_directory(command.tokens[0], command.options.files)
+        options = run_options(command.options, directory)
+        link.expect_output(command.options.output_limit_bytes)
+        link.send(pack_run(command.slot, command.tokens, command.lengths, [bytes(command.body)], options))
+
+    def _take_back(self, command: do.TakeBack) -> None:
+        link = self.crew.links.get(command.worker)
+        if link is not None:
+            link.take_back(command.serial)
+
+    def _claim(self, command: do.Claim) -> None:
+        link = self.crew.links.get(command.worker)
+        if link is not None:
+            link.claim(command.token, command.limit)
+
+    def _interrupt(self, command: do.Interrupt) -> None:
+        link = self.crew.links.get(command.worker)
+        if link is not None:
+            link.ring.cancel(command.token)
+            self.nursery.signal(command.worker, SIGINT)
+
+    def _quit(self, command: do.Quit) -> None:
+        link = self.crew.links.get(command.worker)
+        if link is not None:
+            link.quit()
+            self._loop.call_later(QUIT_S, self._still_there, command.worker)
+
+    def _still_there(self, number: int) -> None:
+        if number in self.crew.links:
+            self.nursery.kill(number)
+
+    def _measure(self, command: do.MeasureMemory) -> None:
+        link = self.crew.links.get(command.worker)
+        if link is not None and link.pid:
+            self._agent.post(
+                on.MemoryMeasured(command.worker, command.token, tree_bytes(link.pid, command.limit_bytes))
+            )
+
+    # --- programs ---
+
+    def _spawn_program(self, command: do.SpawnProgram) -> None:
+        site = self.sites.get(command.session, command.environment)
+        if site is None:
+            return
+        token, options = command.token, command.options
+        try:
+            wanted = order(
+                token,
+                command.computation,
+                options,
+                bytes(command.body),
+                command.length,
+                site.directory,
+                self.crew.python,
+            )
+            if needs_directory(options):
+                wanted.directory = self._job_directory(token, options.files)
+        except (NotCallable, BlobError, OSError) as error:
+            failure = {"type": type(error).__name__.encode(), "message": str(error).encode()}
+            self._agent.post(on.SpawnFailed(command.worker, failure))
+            return
+        self.nursery.spawn(command.worker, wanted)
+
+    def _job_directory(self, token: int, files: tuple[File, ...]) -> Any:
+        directory = self._agent.directories.job(token)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        if files:
+            self.blobs.place_now(files, directory)
+        return directory
+
+    # --- ends ---
+
+    def _collect(self, command: do.CollectOutputs) -> None:
+        directory = self._agent.directories.job(command.token)
+        work = self._loop.run_in_executor(None, self.spool.collect, command.token, directory, command.patterns)
+        work.add_done_callback(lambda done: self._collected(command.token, done))
+
+    def _collected(self, token: int, done: asyncio.Future[list[File]]) -> None:
+        error = done.exception()
+        if error is not None:
+            self._agent.notice("warning", f"the outputs of a job could not be collected: {error}")
+        self._agent.post(on.OutputsCollected(token, [] if error is not None else done.result()))
+
+    def _forget_job(self, command: do.ForgetJob) -> None:
+        self._loop.run_in_executor(None, remove_tree, self._agent.directories.job(command.token))
+
+    async def stop(self) -> None:
+        """End all, leave nothing."""
+        await self.nursery.stop()
+        for link in list(self.crew.links.values()):
+            link.close()
+        self.crew.links.clear()
+        for session in self.sites.sessions():
+            for site in self.sites.of_session(session):
+                site.remove_files()
+            if not any(site.keep for site in self.sites.of_session(session)):
+                remove_tree(self.sites.session_directory(session))
+        self._agent.directories.clear_workers()

@@ -1,0 +1,72 @@
+"""Start a keeper: the first act of whoever hosts an agent, before it imports anything heavy.
+
+Keep the imports here small: each one delays the first result of every program.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NamedTuple
+
+from lightwork.transport.descriptors import Socket, pair
+
+# malloc shall keep and reuse large blocks: fresh pages cost more than all else we do with a large result.
+_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
+
+
+class KeeperProcess(NamedTuple):
+    """A keeper that was started: its process, and our end of its channel."""
+
+    pid: int
+    channel: Socket
+
+
+class Arenas(NamedTuple):
+    """Where large arguments and results lie: `fd:N` or a path each; empty: nowhere."""
+
+    args: str = ""
+    results: str = ""
+
+    def options(self) -> list[str]:
+        """As boot.py wants to be told."""
+        return [
+            *(["--args-arena", self.args] if self.args else []),
+            *(["--results-arena", self.results] if self.results else []),
+        ]
+
+    def descriptors(self) -> list[int]:
+        """Those to be inherited."""
+        return [int(place[3:]) for place in self if place.startswith("fd:")]
+
+
+NO_ARENAS = Arenas()
+
+
+def boot_path() -> str:
+    """The door of all processes that run users' code."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    return os.path.join(os.path.dirname(os.path.dirname(here)), "worker", "boot.py")
+
+
+def start_keeper(python: str = "", arenas: Arenas = NO_ARENAS, extra: tuple[str, ...] = ()) -> KeeperProcess:
+    """Start a keeper with this interpreter (default: our own). OSError: it cannot be started."""
+    if sys.platform == "win32":
+        raise OSError("there is no keeper on this system")
+    python = python or sys.executable
+    ours, theirs = pair()
+    descriptors = [theirs.fileno(), *arenas.descriptors()]
+    kept = [descriptor for descriptor in descriptors if not os.get_inheritable(descriptor)]
+    try:
+        for descriptor in kept:
+            os.set_inheritable(descriptor, True)
+        argv = [python, boot_path(), "keeper", "--channel", str(theirs.fileno()), *arenas.options(), *extra]
+        pid = os.posix_spawn(python, argv, {**os.environ, **_ENVIRONMENT}, setpgroup=0)
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        for descriptor in kept:
+            os.set_inheritable(descriptor, False)
+        theirs.close()
+    return KeeperProcess(pid, ours)

@@ -1,0 +1,235 @@
+"""Processes without a keeper, without fork, without descriptors that travel: what every system can do.
+
+    agent --spawns--> worker --connects back over loopback--> listener   (a key says which worker it is)
+      ^---- stdout, stderr pipes, read freely; a marker after each attempt says whose output it was
+
+What is lost: setup runs in each worker, and nobody kills the rest if the agent is killed (workers then see the end of
+their channel and exit).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal as signals
+import subprocess
+import sys
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from lightwork.kit.tasks import spawn as spawn_task
+from lightwork.node.service.keeper_spawn import Arenas, KeeperProcess, boot_path
+from lightwork.node.service.loopback import LoopbackLine, WorkerListener
+from lightwork.node.service.marked import MarkedOutput, PortableLink
+from lightwork.node.service.nursery import Key, Parent, ProgramOrder
+from lightwork.node.service.output import READ_SIZE, Collector
+from lightwork.node.service.processes import start_of, sweep
+from lightwork.node.service.program_link import ProgramLink
+
+OUTPUT_WAIT_S = 1.0  # for the end of a dead process's pipes, which something it left may hold open
+
+
+class Portable:
+    """The nursery of systems that do not fork."""
+
+    def __init__(self, parent: Parent, loop: asyncio.AbstractEventLoop, arenas: Arenas) -> None:
+        self._parent = parent
+        self._loop = loop
+        self._arenas = arenas
+        self._listener = WorkerListener(loop)
+        self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._unborn: dict[int, int] = {}  # signals for those that are being started; 0: kill
+        self._lives: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    def start(self, process: KeeperProcess | None = None) -> None:
+        """There is no keeper; one that was started for nothing ends with its channel."""
+        if process is not None:
+            process.channel.close()
+
+    async def listen(self) -> None:
+        """Let workers connect."""
+        await self._listener.start()
+
+    def pids(self) -> dict[str, int]:
+        """Nobody helps us."""
+        return {}
+
+    # --- orders ---
+
+    def fork(self, number: int, template: Key | None) -> None:
+        """Make a worker; what is sent to it waits until it has called back."""
+        link = self._parent.new_portable_link(number)
+        key = secrets.token_hex(16)
+        line = LoopbackLine(link.on_readable)
+        link.line = line
+        self._listener.expect(key, line)
+        self._live(self._worker_life(link, key), f"worker {number}")
+
+    def set_up(self, key: Key, slot: int, load: Mapping[str, bytes]) -> None:
+        """Each worker does so itself: the core does not ask."""
+
+    def cleanup(self, key: Key, slot: int) -> bool:
+        """There is no template."""
+        return False
+
+    def drop(self, key: Key) -> None:
+        """There is no template."""
+
+    def spawn(self, number: int, order: ProgramOrder) -> None:
+        """Start a program."""
+        link = self._parent.new_program_link(number)
+        link.read_output(order.limit)
+        self._live(self._program_life(link, order), f"program {number}")
+
+    def kill(self, number: int) -> None:
+        """End its whole tree."""
+        process = self._processes.get(number)
+        if process is None:
+            self._unborn[number] = 0
+        else:
+            spawn_task(self._kill(process), "kill a tree")
+
+    def signal(self, number: int, signal: int) -> None:
+        """Send a signal to the process; where there are none, it is ended."""
+        process = self._processes.get(number)
+        if process is None:
+            self._unborn[number] = signal
+        elif process.returncode is None:
+            try:
+                process.send_signal(_translated(signal))
+            except ProcessLookupError:
+                return  # it has just ended, and that is told
+
+    async def stop(self) -> None:
+        """End all."""
+        self._stopping = True
+        alive = [process for process in self._processes.values() if process.returncode is None]
+        if alive:
+            await sweep(self._parent.python, [(process.pid, start_of(process.pid)) for process in alive])
+        if self._lives:
+            await asyncio.wait(self._lives, timeout=5.0)
+        self._listener.close()
+
+    # --- lives ---
+
+    def _live(self, life: Coroutine[Any, Any, None], name: str) -> None:
+        task = spawn_task(life, name)
+        self._lives.add(task)
+        task.add_done_callback(self._lives.discard)
+
+    async def _worker_life(self, link: PortableLink, key: str) -> None:
+        host, port = self._listener.address
+        argv = [self._parent.python, boot_path(), "worker", "--connect", host, str(port)]
+        argv += ["--shared", str(link.ring.path), *self._arenas.options()]
+        environment = {**os.environ, "LIGHTWORK_WORKER_KEY": key}
+        try:
+            process = await self._start(argv, environment, None, subprocess.DEVNULL)
+        except OSError as error:
+            self._not_started(link.number, error)
+            return
+        out, err = link.marked
+        readers = [spawn_task(_read(pipe, part), "read output") for pipe, part in _pipes(process, out, err)]
+        await self._held(link.number, process, readers)
+        self._listener.forget(key)
+        await link.heard_out()
+        self._parent.links.pop(link.number, None)
+        link.died(_code(process), 0, self._stopping)
+
+    async def _program_life(self, link: ProgramLink, order: ProgramOrder) -> None:
+        argv = [os.fsdecode(part) for part in order.argv]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("LIGHTWORK_")}
+        environment.update(order.env)
+        stdin = subprocess.PIPE if order.stdin else subprocess.DEVNULL
+        try:
+            process = await self._start(argv, environment, str(order.directory), stdin)
+        except OSError as error:
+            self._not_started(link.number, error)
+            return
+        link.ring.start(order.token)
+        assert link.output is not None
+        parts = _pipes(process, link.output.stdout, link.output.stderr)
+        readers = [spawn_task(_read(pipe, part), "read output") for pipe, part in parts]
+        if process.stdin is not None:
+            readers.append(spawn_task(_write(process.stdin, order.stdin), "write input"))
+        await self._held(link.number, process, readers)
+        self._parent.links.pop(link.number, None)
+        link.died(_code(process), 0)
+
+    async def _start(
+        self, argv: list[str], environment: dict[str, str], directory: str | None, stdin: int
+    ) -> asyncio.subprocess.Process:
+        descriptors = self._arenas.descriptors()
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, True)
+        more: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            env=environment,
+            cwd=directory,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=descriptors,
+            **more,
+        )
+
+    async def _held(self, number: int, process: asyncio.subprocess.Process, readers: list[asyncio.Task[None]]) -> None:
+        """From birth to the last of its output."""
+        self._processes[number] = process
+        link = self._parent.links.get(number)
+        if link is not None:
+            link.pid = process.pid
+        self._parent.born(number, process.pid)
+        early = self._unborn.pop(number, None)
+        if early is not None or self._stopping:
+            await self._kill(process)
+        await process.wait()
+        _, open_still = await asyncio.wait(readers, timeout=OUTPUT_WAIT_S)
+        for reader in open_still:
+            reader.cancel()
+        del self._processes[number]
+
+    async def _kill(self, process: asyncio.subprocess.Process) -> None:
+        if process.returncode is None:
+            await sweep(self._parent.python, [(process.pid, start_of(process.pid))])
+
+    def _not_started(self, number: int, error: OSError) -> None:
+        link = self._parent.links.pop(number, None)
+        if link is not None:
+            link.not_started(error.errno or 0, str(error))
+
+
+def _pipes(
+    process: asyncio.subprocess.Process, stdout: Collector | MarkedOutput, stderr: Collector | MarkedOutput
+) -> list[tuple[asyncio.StreamReader, Collector | MarkedOutput]]:
+    assert process.stdout is not None
+    assert process.stderr is not None
+    return [(process.stdout, stdout), (process.stderr, stderr)]
+
+
+async def _read(pipe: asyncio.StreamReader, part: Collector | MarkedOutput) -> None:
+    while data := await pipe.read(READ_SIZE):
+        part.add(data)
+
+
+async def _write(pipe: asyncio.StreamWriter, data: bytes) -> None:
+    try:
+        pipe.write(data)
+        await pipe.drain()
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # it does not want the rest
+    finally:
+        pipe.close()
+
+
+def _code(process: asyncio.subprocess.Process) -> int:
+    return process.returncode if process.returncode is not None else -9
+
+
+def _translated(signal: int) -> int:
+    """Windows knows one interrupt for a process group, and no TERM that could be caught."""
+    if sys.platform == "win32" and signal == signals.SIGINT:
+        return int(signals.CTRL_BREAK_EVENT)
+    return signal

@@ -1,0 +1,153 @@
+"""The agent's end of a worker's shared file, for whole batches (layout and rules: wire/shared_file.py)."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from pathlib import Path
+
+from msgspec import Struct
+
+from lightwork.wire.outcome import KIND_MASK, REVOKED
+from lightwork.wire.shared_file import (
+    BODY,
+    BODY_AT,
+    BODY_HEAD,
+    CANCEL,
+    CLAIM,
+    ENDED,
+    FILE_SIZE,
+    RECORD,
+    RECORD_HEAD,
+    RECORD_TAIL,
+    RECORDS,
+    RECORDS_AT,
+    REVOKE,
+    STARTED,
+    STARTED_NS,
+    initialise,
+    words_of,
+)
+
+
+class Records(Struct):
+    """What came out of a ring, in columns; `body`: the outcomes one after another."""
+
+    tokens: list[int]
+    starts_ns: list[int]
+    durations_ns: list[int]
+    lengths: list[int]
+    statuses: list[int]
+    body: bytes
+
+
+class Ring:
+    """One shared file."""
+
+    def __init__(self, path: Path, create: bool = True) -> None:
+        self.path = path
+        flags = os.O_RDWR | os.O_CLOEXEC if hasattr(os, "O_CLOEXEC") else os.O_RDWR | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(path, flags | (os.O_CREAT | os.O_EXCL if create else 0), 0o600)
+        try:
+            if create:
+                os.truncate(descriptor, FILE_SIZE)
+            self._map = mmap.mmap(descriptor, FILE_SIZE)
+        finally:
+            os.close(descriptor)
+        self._view = memoryview(self._map)
+        self._words = words_of(self._view)
+        self._records = self._view[RECORDS_AT:BODY_AT]
+        self._bodies = self._view[BODY_AT:]
+        if create:
+            initialise(self._view)
+
+    @property
+    def tail(self) -> int:
+        """How many records there ever were."""
+        return self._words[RECORD_TAIL]
+
+    @property
+    def started(self) -> int:
+        """The attempt that started last."""
+        return self._words[STARTED]
+
+    @property
+    def started_ns(self) -> int:
+        """When that was, by the monotonic clock."""
+        return self._words[STARTED_NS]
+
+    @property
+    def running(self) -> int:
+        """The attempt that has started and not ended; 0 if none."""
+        started = self._words[STARTED]
+        return 0 if self._words[ENDED] == started else started
+
+    def revoke(self, serial: int) -> None:
+        """Jobs up to this serial that have not started shall not."""
+        self._words[REVOKE] = serial
+
+    def cancel(self, token: int) -> None:
+        """The interrupt that follows is meant for this attempt."""
+        self._words[CANCEL] = token
+
+    def claim(self, token: int) -> None:
+        """We read the output of this attempt; 0: no longer."""
+        self._words[CLAIM] = token
+
+    def start(self, token: int) -> None:
+        """Write the started word of a process that cannot do so itself."""
+        self._words[STARTED_NS] = time.monotonic_ns()
+        self._words[STARTED] = token
+
+    def undrained(self) -> list[int]:
+        """Attempts that ended and are still in the ring; without those that the worker skipped."""
+        head, tail = self._words[RECORD_HEAD], self._words[RECORD_TAIL]
+        found = []
+        for number in range(head, tail):
+            token, _, _, _, _, status = RECORD.unpack_from(self._records, number % RECORDS * RECORD.size)
+            if status & KIND_MASK != REVOKED:
+                found.append(token)
+        return found
+
+    def drain(self, tail: int) -> list[Records]:
+        """All records before number `tail`; their room is free again."""
+        words = self._words
+        head = words[RECORD_HEAD]
+        found = []
+        while head < tail:
+            end = min(tail, head + RECORDS - head % RECORDS)
+            found.append(self._read(head % RECORDS, end - head))
+            words[RECORD_HEAD] = head = end
+        return found
+
+    def close(self) -> None:
+        """Unmap."""
+        self._words.release()
+        self._records.release()
+        self._bodies.release()
+        self._view.release()
+        self._map.close()
+
+    def _read(self, at: int, count: int) -> Records:
+        size = RECORD.size
+        rows = RECORD.iter_unpack(self._records[at * size : (at + count) * size])
+        tokens, starts, durations, positions, lengths, statuses = map(list, zip(*rows, strict=True))
+        words, total = self._words, sum(lengths)
+        begin, end = positions[0], positions[-1] + lengths[-1]
+        if end - begin == total:
+            body = bytes(self._bodies[begin:end])
+            words[BODY_HEAD] += (begin - words[BODY_HEAD]) % BODY + total
+        else:
+            body = self._around(positions, lengths)
+        return Records(tokens, starts, durations, lengths, statuses, body)
+
+    def _around(self, positions: list[int], lengths: list[int]) -> bytes:
+        """The bodies where they go round the end of the ring."""
+        parts, head = [], self._words[BODY_HEAD]
+        for position, length in zip(positions, lengths, strict=True):
+            if length:
+                head += (position - head) % BODY + length
+                parts.append(self._bodies[position : position + length])
+        self._words[BODY_HEAD] = head
+        return b"".join(parts)

@@ -1,0 +1,111 @@
+"""Sessions on this node: their files and setups at the beginning, cleanups and deletion at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from lightwork.kit.tasks import spawn as spawn_task
+from lightwork.node.core import commands as do, events as on
+from lightwork.node.service.blobs import BlobError, Blobs
+from lightwork.node.service.cleaning import Cleaner
+from lightwork.node.service.crew import Crew
+from lightwork.node.service.nursery import Nursery
+from lightwork.node.service.sites import Site, Sites
+from lightwork.wire.channel import QUIT, pack_frame
+from lightwork.wire.messages import File
+
+if TYPE_CHECKING:
+    from lightwork.node.service.agent import Agent
+
+WORKERS_GONE_S = 10.0  # files are deleted then, whoever still works there
+HELPER_S = 100.0
+
+
+class Sessions:
+    """Does what the core says about whole sessions."""
+
+    def __init__(self, agent: Agent, sites: Sites, blobs: Blobs, crew: Crew, nursery: Nursery) -> None:
+        self._agent = agent
+        self._loop = asyncio.get_running_loop()
+        self._sites = sites
+        self._blobs = blobs
+        self._crew = crew
+        self._nursery = nursery
+        self._cleaner = Cleaner(sites, nursery, self._clean_in_helper)
+        crew.on_cleaned = self._cleaner.cleaned
+
+    def place_files(self, command: do.PlaceFiles) -> None:
+        """At once if there are none to fetch: nothing on the path of a first job may wait for a turn of the loop."""
+        session, computation = command.session, command.computation
+        try:
+            site = self._sites.make(session, command.environment, computation)
+        except (OSError, ValueError) as error:
+            self._not_prepared(command, error)
+            return
+        if computation.files:
+            spawn_task(self._fetch_files(command, site), "fetch files")
+        else:
+            self._agent.post(on.FilesPlaced(session, computation.digest))
+
+    async def _fetch_files(self, command: do.PlaceFiles, site: Site) -> None:
+        computation = command.computation
+        try:
+            await self._have(computation.files)
+            site.files += await self._blobs.place(computation.files, site.directory)
+        except (BlobError, OSError) as error:
+            self._not_prepared(command, error)
+        else:
+            self._agent.post(on.FilesPlaced(command.session, computation.digest))
+
+    def fetch_job_files(self, command: do.FetchJobFiles) -> None:
+        """Have the files of a held batch in the cache."""
+        spawn_task(self._fetch_job_files(command), "fetch files of jobs")
+
+    async def _fetch_job_files(self, command: do.FetchJobFiles) -> None:
+        try:
+            await self._have(command.files)
+        except (BlobError, OSError) as error:
+            failure = {"type": b"FileNotFoundError", "message": str(error).encode()}
+            self._agent.post(on.JobFilesFetched(command.batch, failure))
+        else:
+            self._agent.post(on.JobFilesFetched(command.batch))
+
+    async def _have(self, files: Iterable[File]) -> None:
+        link = self._agent.link
+        if link is None:
+            raise BlobError("the scheduler is gone")
+        await self._blobs.have(list(files), link)
+
+    def _not_prepared(self, command: do.PlaceFiles, error: Exception) -> None:
+        failure = {"type": type(error).__name__.encode(), "message": str(error).encode()}
+        self._agent.post(on.PreparationFailed(command.session, command.computation.digest, failure))
+
+    def run_setup(self, command: do.RunSetup) -> None:
+        """Make the environment's template process and run setup there."""
+        site = self._sites.get(command.session, command.environment)
+        if site is not None:
+            site.computations[command.slot] = command.computation
+            self._nursery.set_up(site.key, command.slot, site.place.load(command.computation))
+
+    def clean(self, command: do.CleanSession) -> None:
+        """Run cleanups, end templates, delete files."""
+        spawn_task(self._clean(command.session), "clean up a session")
+
+    async def _clean(self, session: str) -> None:
+        """Nobody works there any more when cleanups run and files go."""
+        workers = self._agent.core.workers
+        numbers = {one.number for one in workers if one.environment is not None and one.environment.session == session}
+        deadline = self._loop.time() + WORKERS_GONE_S
+        while not numbers.isdisjoint(self._crew.links) and self._loop.time() < deadline:
+            await asyncio.sleep(0.002)  # rare and short
+        problems = [*await self._cleaner.clean(session), *self._crew.take_problems()]
+        self._agent.post(on.SessionCleaned(session, problems))
+
+    def _clean_in_helper(self, site: Site, slot: int, frames: bytes) -> None:
+        """A fresh worker that loads the computation, runs its cleanup and leaves."""
+        number = self._crew.helper(site.key, slot)
+        self._nursery.fork(number, None)
+        self._crew.links[number].send(frames + pack_frame(QUIT))
+        self._loop.call_later(HELPER_S, self._nursery.kill, number)

@@ -1,0 +1,104 @@
+"""Where the computations of a session live on this node: one site per environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from lightwork.node.service.directories import Directories, remove_tree
+from lightwork.node.service.loading import Place
+from lightwork.node.service.nursery import Key
+from lightwork.wire.channel import LOAD, pack_frame
+from lightwork.wire.messages import Computation
+from lightwork.wire.outcome import encode_fields
+
+
+class Site:
+    """The directory of an environment, and what was put there."""
+
+    def __init__(self, key: Key, place: Place, ours: bool) -> None:
+        self.key = key
+        self.place = place
+        self.ours = ours  # the whole directory is; else (dest_path) only the files that we put there
+        self.keep = False
+        self.computations: dict[int, Computation] = {}  # by slot
+        self.files: list[Path] = []
+        self._loads: dict[tuple[int, bool], bytes] = {}
+
+    @property
+    def directory(self) -> Path:
+        """Where its jobs run."""
+        return self.place.directory
+
+    def load_frame(self, slot: int, computation: Computation, run_setup: bool) -> bytes:
+        """The LOAD frame of a computation; many workers get the same."""
+        frame = self._loads.get((slot, run_setup))
+        if frame is None:
+            self.computations[slot] = computation
+            frame = pack_frame(LOAD, encode_fields(self.place.load(computation, run_setup)), slot)
+            self._loads[slot, run_setup] = frame
+        return frame
+
+    def remove_files(self) -> None:
+        """Delete what is ours. (Not on the loop: there may be much.)"""
+        if self.keep:
+            return
+        if self.ours:
+            remove_tree(self.directory)
+            return
+        for path in reversed(self.files):
+            path.unlink(missing_ok=True)
+            self._remove_empty(path.parent)
+
+    def _remove_empty(self, directory: Path) -> None:
+        """Directories that we made for our files, as far as nobody else uses them."""
+        while directory != self.directory and directory.is_relative_to(self.directory):
+            try:
+                os.rmdir(directory)
+            except OSError:  # not empty
+                return
+            directory = directory.parent
+
+
+class Sites:
+    """All of this node."""
+
+    def __init__(self, directories: Directories, node: str) -> None:
+        self._directories = directories
+        self._node = node
+        self.address = ""
+        self._sites: dict[Key, Site] = {}
+
+    def get(self, session: str, environment: str) -> Site | None:
+        """The site of an environment, if there is one."""
+        return self._sites.get((session, environment))
+
+    def make(self, session: str, environment: str, computation: Computation) -> Site:
+        """The site of a computation that comes here. OSError: its directory cannot be made; ValueError: bad name."""
+        key = (session, environment)
+        site = self._sites.get(key)
+        if site is None:
+            name = computation.environment or computation.digest
+            directory = self._directories.computation(session, name, computation.dest_path)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            place = Place(session, self._node, self.address, directory, self._directories.spool)
+            site = self._sites[key] = Site(key, place, not computation.dest_path)
+        site.keep = site.keep or computation.keep_files
+        return site
+
+    def of_session(self, session: str) -> list[Site]:
+        """All of one session."""
+        return [site for key, site in self._sites.items() if key[0] == session]
+
+    def forget(self, session: str) -> None:
+        """The session is over."""
+        self._sites = {key: site for key, site in self._sites.items() if key[0] != session}
+
+    def sessions(self) -> Iterator[str]:
+        """Those that have sites here."""
+        return iter(sorted({key[0] for key in self._sites}))
+
+    def session_directory(self, session: str) -> Path:
+        """What a session has in our own directory."""
+        return self._directories.session(session)

@@ -1,0 +1,101 @@
+"""Files on their way to the client: what jobs left (`outputs=`) and what they sent, until they are freed.
+
+spool/<token>/<n>    the n-th file of the attempt's outputs
+spool/<token>/s<n>   a file that it sent while it ran
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from lightwork.node.service.directories import remove_tree
+from lightwork.wire.messages import File
+from lightwork.wire.streams import SourceFailed
+
+FILES_MAX = 10_000
+_NAME = re.compile(r"\d+/s?\d+")
+_PIECE = 1 << 20
+
+
+class FileSource:
+    """Serves one file (wire.streams.Source)."""
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self._file = open(path, "rb")
+        self._file.seek(offset)
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; none at the end."""
+        return self._file.read(size)
+
+    def close(self) -> None:
+        """Nobody wants the rest."""
+        self._file.close()
+
+
+class Spool:
+    """The directory of such files."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def source(self, name: str, offset: int) -> FileSource:
+        """What a Fetch asks for. SourceFailed: there is no such file."""
+        if not _NAME.fullmatch(name):
+            raise SourceFailed(f"{name!r} names no file of the spool")
+        try:
+            return FileSource(self._directory / name, offset)
+        except OSError as error:
+            raise SourceFailed(f"the file {name} is not in the spool: {error.strerror}") from None
+
+    def free(self, tokens: Iterable[int]) -> None:
+        """Nobody needs the files of these attempts any more."""
+        for token in tokens:
+            remove_tree(self._directory / str(token))
+
+    def collect(self, token: int, directory: Path, patterns: Iterable[str]) -> list[File]:
+        """Move what an attempt left in its directory here. (Reads it all for the digests: not on the loop.)"""
+        found = []
+        home = self._directory / str(token)
+        for number, path in enumerate(matching(directory, patterns)):
+            home.mkdir(exist_ok=True)
+            target = home / str(number)
+            os.replace(path, target)
+            found.append(describe(target, path.relative_to(directory).as_posix()))
+        return found
+
+    def sent(self, token: int, path: str, spooled: Path) -> tuple[str, File]:
+        """Name and description of a file that a worker copied into the spool. (Reads it all.)"""
+        name = f"{token}/s{int(spooled.name)}"
+        target = self._directory / name
+        os.replace(spooled, target)
+        return name, describe(target, path)
+
+
+def matching(directory: Path, patterns: Iterable[str]) -> Iterator[Path]:
+    """Plain files in a directory that match, each once. Links are not followed: they may point anywhere."""
+    seen: set[Path] = set()
+    for pattern in patterns:
+        parts = PurePosixPath(pattern).parts
+        if not parts or parts[0] == "/" or ".." in parts:
+            continue  # the client has refused such a pattern long ago
+        for path in sorted(directory.glob(pattern)):
+            if path not in seen and len(seen) < FILES_MAX and stat.S_ISREG(os.lstat(path).st_mode):
+                if path.resolve() == directory.resolve() / path.relative_to(directory):
+                    seen.add(path)
+                    yield path
+
+
+def describe(path: Path, name: str) -> File:
+    """A file as messages speak of it."""
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+        found = os.fstat(file.fileno())
+    return File(name, digest.hexdigest(), found.st_size, stat.S_IMODE(found.st_mode), found.st_mtime_ns)

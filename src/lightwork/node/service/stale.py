@@ -1,0 +1,74 @@
+"""What an earlier agent left: results that nobody took, attempts that had started, processes that still run.
+
+A finished result survives in its named file (P6): it is reported as if nothing had happened. An attempt that had
+started and has no record died with its agent: nobody's fault. What had not started is simply not in our heartbeat.
+"""
+
+from __future__ import annotations
+
+import time
+
+from lightwork.node.core.endings import lost
+from lightwork.node.service.directories import Directories
+from lightwork.node.service.processes import start_of, sweep
+from lightwork.node.service.ring import Records, Ring
+from lightwork.wire.messages import Died, Ended, FromNode
+from lightwork.wire.outcome import IN_ARENA, KIND_MASK, REVOKED
+
+News = list[tuple[FromNode, bytes]]
+
+
+async def settle(directories: Directories, python: str) -> News:
+    """End what still runs, take what lies there; what the scheduler is to be told."""
+    alive = [(pid, start) for pid, start in directories.noted_processes() if start and start_of(pid) == start]
+    if alive:
+        await sweep(python, alive)
+    news: News = []
+    for path in directories.stale_rings():
+        try:
+            ring = Ring(path, create=False)
+        except (OSError, ValueError):  # half made: nothing was ever run with it
+            path.unlink(missing_ok=True)
+            continue
+        news += _of_ring(ring)
+        ring.close()
+        path.unlink()
+    directories.clear_stale()
+    directories.forget_processes()
+    return news
+
+
+def _of_ring(ring: Ring) -> News:
+    news: News = []
+    running, started_ns = ring.running, ring.started_ns
+    known: set[int] = set()
+    for records in ring.drain(ring.tail):
+        known.update(records.tokens)
+        news += _of_records(records)
+    if running and running not in known:
+        news.append(_lost(running, started_ns))
+    return news
+
+
+def _of_records(records: Records) -> News:
+    """One message for all that can be told; results in an arena went with the arena."""
+    now, at = time.monotonic_ns(), 0
+    message, parts, gone = Ended([], [], [], [], []), [], []
+    rows = zip(records.tokens, records.starts_ns, records.durations_ns, records.lengths, records.statuses, strict=True)
+    for token, start, duration, length, status in rows:
+        if status & IN_ARENA:
+            gone.append(_lost(token, start))
+        elif status & KIND_MASK != REVOKED:
+            message.tokens.append(token)
+            message.statuses.append(status)
+            message.ages_ns.append(max(now - start, duration))
+            message.durations_ns.append(duration)
+            message.lengths.append(length)
+            parts.append(records.body[at : at + length])
+        at += length
+    return ([(message, b"".join(parts))] if message.tokens else []) + gone
+
+
+def _lost(token: int, started_ns: int) -> tuple[FromNode, bytes]:
+    outcome = lost("its agent died")
+    return Died([token], False, [max(time.monotonic_ns() - started_ns, 0)], [len(outcome)]), outcome

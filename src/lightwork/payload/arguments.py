@@ -1,0 +1,132 @@
+"""A job's arguments, pickled. Small ones cost one call of the C pickler and nothing else.
+
+    pickle, protocol 5 -- no byte 0x93 in it: nothing of it goes by name, done
+                       -- or every name belongs to an installed module or to one shipped with the computation
+                       -- else: by value (cloudpickle), once the computation brings the local modules and the
+                          classes of `__main__` that this needs (`Needs`), so that the next job names them only
+
+Protocol 5 names functions and classes by STACK_GLOBAL alone, whose code is 0x93; a false alarm costs microseconds.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from lightwork.config import limits
+from lightwork.payload import explain, gather, modules
+from lightwork.payload.computation import PackedComputation, with_more
+from lightwork.payload.gather import Payload
+from lightwork.wire.messages import FUNCTION, Computation
+
+_dumps = pickle.dumps
+_BY_NAME = b"\x93"
+_SUSPECT = 64 << 10  # arguments that alone are so large are not even tried in one piece
+_LONG = (bytes, str, bytearray)
+
+
+class Needs(Exception):
+    """Arguments need local modules, or classes of `__main__`, that the computation does not have with it."""
+
+    def __init__(self, modules: Iterable[str], classes: Iterable[type]) -> None:
+        super().__init__(*modules, *classes)
+        self.modules = list(modules)
+        self.classes = list(classes)
+
+
+def pack_job(
+    packed: PackedComputation, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[PackedComputation, Payload]:
+    """A job's arguments, and the computation it belongs to: another than `packed` if that has to bring more.
+
+    Raises CannotTravel naming the argument and the place in it.
+    """
+    try:
+        return packed, pack_arguments(args, kwargs, packed)
+    except Needs as needs:
+        wider = with_more(packed, needs.modules, needs.classes)
+        return wider, pack_arguments(args, kwargs, wider)
+
+
+def pack_chunk(packed: PackedComputation, items: list[tuple[Any, ...]]) -> tuple[PackedComputation, Payload]:
+    """The arguments of a map chunk: a list of argument tuples."""
+    return pack_job(packed, (items,), {})
+
+
+def pack_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], packed: PackedComputation | None = None) -> Payload:
+    """Bytes, or a LargePayload to be written into a region. Raises Needs, CannotTravel."""
+    for value in (*args, *kwargs.values()) if kwargs else args:
+        if type(value) in _LONG and len(value) >= _SUSPECT:
+            return _pack_carefully(args, kwargs, packed)
+    buffers: list[pickle.PickleBuffer] = []
+    try:
+        data = _dumps((args, kwargs), 5, buffer_callback=buffers.append)
+    except Exception:  # noqa: BLE001 - whatever it was, the careful way meets it again and explains it
+        data = _BY_NAME
+    if buffers or _BY_NAME in data or len(data) >= limits.INLINE_MAX:
+        return _pack_carefully(args, kwargs, packed)
+    return data
+
+
+def _pack_carefully(args: tuple[Any, ...], kwargs: dict[str, Any], packed: PackedComputation | None) -> Payload:
+    packed = packed or _ALONE
+    payload = _pack_by_name(args, kwargs, packed)
+    return payload or _pack_by_value(args, kwargs, packed)
+
+
+def _pack_by_name(args: tuple[Any, ...], kwargs: dict[str, Any], packed: PackedComputation) -> Payload | None:
+    try:
+        return gather.gather((args, kwargs), lambda file, take: _ByName(file, take, packed))
+    except Exception:  # noqa: BLE001 - not by name alone; if it cannot go by value either, that is explained
+        return None
+
+
+def _pack_by_value(args: tuple[Any, ...], kwargs: dict[str, Any], packed: PackedComputation) -> Payload:
+    from lightwork.payload import pickling  # small arguments do without cloudpickle
+
+    with explain.explained({"args": args, "kwargs": kwargs}):
+        payload, record = pickling.gather_recorded((args, kwargs), packed.classes)
+    missing = record.local_names() - packed.modules
+    classes = [kind for kind in record.classes.values() if _is_of_main(kind)]
+    if packed is not _ALONE and (missing or classes):
+        raise Needs(sorted(missing), classes)
+    return payload
+
+
+def _is_of_main(kind: type) -> bool:
+    """Whether it is one that stays: sending each class that is made for one job ahead of that job would not pay."""
+    return kind.__module__ == "__main__" and getattr(sys.modules["__main__"], kind.__qualname__, None) is kind
+
+
+class _NotByName(Exception):
+    """Something in the arguments is of a module that the other side cannot import."""
+
+
+_ALONE = PackedComputation(Computation("", FUNCTION, ""), {})
+_installed: set[str] = {"builtins"}
+
+
+class _ByName(pickle.Pickler):
+    """The plain pickler; it stops at the first name that the other side could not import and does not know."""
+
+    def __init__(self, file: Any, take: Callable[[pickle.PickleBuffer], bool], packed: PackedComputation) -> None:
+        super().__init__(file, 5, buffer_callback=take)
+        self._shipped = packed.modules
+        self._known = packed.classes
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Called for every object but numbers, strings and the plain containers."""
+        if self._known and id(obj) in self._known:
+            from lightwork.payload.pickling import class_by_number
+
+            return class_by_number(obj)
+        home = getattr(obj, "__module__", None)  # of an instance: its class's
+        if home not in _installed and home is not None and home not in self._shipped:
+            if id(type(obj)) in self._known:
+                return NotImplemented
+            if not isinstance(home, str) or modules.kind_of(home) != "installed":
+                raise _NotByName(home)
+            _installed.add(home)
+        return NotImplemented

@@ -1,0 +1,225 @@
+"""What becomes of attempts. News of a dead token changes nothing: `Node.let_go` knows only live ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import accumulate
+
+from lightwork.model.states import JobState
+from lightwork.scheduler.core import commands as do, events as on
+from lightwork.scheduler.core.endings import STATE_AFTER, Delivery, after_death, failure_outcome, with_message
+from lightwork.scheduler.core.jobs import Job
+from lightwork.scheduler.core.nodes import Node
+from lightwork.scheduler.core.sessions import Session
+from lightwork.scheduler.core.state import Commands, Deliveries, State
+from lightwork.wire import outcome
+
+
+def on_attempts_started(state: State, event: on.AttemptsStarted) -> Commands:
+    """Jobs are RUNNING from their started word."""
+    node = state.nodes[event.node]
+    news: dict[str, do.TellRunning] = {}
+    for token, age_ns in zip(event.tokens, event.ages_ns, strict=True):
+        job = node.attempts.get(token)
+        if job is None or job.state is JobState.RUNNING:
+            continue
+        job.start(state.now_ns - age_ns)
+        session = job.group.session
+        told = news.setdefault(session, do.TellRunning(session, event.node, [], []))
+        told.jobs.append(job.number)
+        told.starts_ns.append(job.started_ns)
+    return list(news.values())
+
+
+def on_attempts_ended(state: State, event: on.AttemptsEnded) -> Commands:
+    """Jobs end. Mostly they are all of one session, and then their bodies pass through in one piece."""
+    node = state.nodes[event.node]
+    node.jobs_done += len(event.tokens)
+    node.job_time_ns += sum(event.durations_ns)
+    node.bytes_out += len(event.body)
+    if event.files:
+        return _ended_with_files(state, node, event)
+    jobs = [node.let_go(token) for token in event.tokens]
+    sessions = {job.group.session for job in jobs if job is not None}
+    if len(sessions) == 1 and None not in jobs:
+        session = state.sessions[sessions.pop()]
+        return _all_ended(state, node, session, jobs, event)  # type: ignore[arg-type]  # None is not in jobs
+    return _some_ended(state, node, jobs, event)
+
+
+def _all_ended(state: State, node: Node, session: Session, jobs: list[Job], event: on.AttemptsEnded) -> Commands:
+    """The hot path: every attempt of the batch lives, and all are of this session."""
+    states = [STATE_AFTER[status & outcome.KIND_MASK] for status in event.statuses]
+    now_ns = state.now_ns
+    delivery = do.Deliver(
+        session.name,
+        node.name,
+        [job.number for job in jobs],
+        states,  # type: ignore[arg-type]  # an IntEnum is an int
+        event.statuses,
+        [now_ns - age_ns for age_ns in event.ages_ns],
+        event.durations_ns,
+        [job.attempts for job in jobs],
+        event.lengths,
+        event.body,
+    )
+    for job, ended in zip(jobs, states, strict=True):
+        job.state = ended
+        session.ended(job)
+    _measure(node, session, jobs, event.durations_ns)
+    return [delivery, *state.release_if_done(session)]
+
+
+def _measure(node: Node, session: Session, jobs: list[Job], durations_ns: list[int]) -> None:
+    """Learn how long jobs take, so that the right number is handed out ahead."""
+    computation = jobs[0].group.computation
+    if jobs[-1].group.computation == computation:
+        session.computations[computation].measured(durations_ns)
+        node.widen(computation)
+        return
+    for job, duration_ns in zip(jobs, durations_ns, strict=True):
+        session.computations[job.group.computation].measured([duration_ns])
+        node.widen(job.group.computation)
+
+
+def _some_ended(state: State, node: Node, jobs: list[Job | None], event: on.AttemptsEnded) -> Commands:
+    """Some attempts are dead to us, or of several sessions."""
+    deliveries = Deliveries(node.name)
+    for i, (job, end) in enumerate(zip(jobs, accumulate(event.lengths), strict=True)):
+        if job is None:
+            continue
+        session = state.sessions[job.group.session]
+        ended = STATE_AFTER[event.statuses[i] & outcome.KIND_MASK]
+        body = event.body[end - event.lengths[i] : end]
+        started_ns = state.now_ns - event.ages_ns[i]
+        delivery = deliveries.of(session.name)
+        delivery.add(job, ended, event.statuses[i], body, started_ns, event.durations_ns[i])
+        state.end(session, job, ended)
+        _measure(node, session, [job], [event.durations_ns[i]])
+    return deliveries.finish() + _release_done(state)
+
+
+def _ended_with_files(state: State, node: Node, event: on.AttemptsEnded) -> Commands:
+    """As `_some_ended`, and the files' tokens go along, by which the client fetches them."""
+    jobs = [node.let_go(token) for token in event.tokens]
+    row_of = {job.number: i for i, job in enumerate(jobs) if job is not None}
+    commands = _some_ended(state, node, jobs, event)
+    files = dict(event.files)
+    for command in commands:
+        if isinstance(command, do.Deliver):
+            rows = [row_of[number] for number in command.jobs]
+            command.files = [(column, files[row]) for column, row in enumerate(rows) if row in files]
+    return commands
+
+
+def on_attempts_returned(state: State, event: on.AttemptsReturned) -> Commands:
+    """Jobs that had not started wait again; those that were cancelled meanwhile end."""
+    node = state.nodes[event.node]
+    node.revoking = False
+    return _settle(state, node, event.tokens, event.reason)
+
+
+def on_attempts_died(state: State, event: on.AttemptsDied) -> Commands:
+    """By its own fault a job is tried again until it is poison; without fault it is tried again, or LOST."""
+    node = state.nodes[event.node]
+    deliveries = Deliveries(node.name)
+    again: list[Job] = []
+    for i, (token, end) in enumerate(zip(event.tokens, accumulate(event.lengths), strict=True)):
+        job = node.let_go(token)
+        if job is None:
+            continue
+        job.deaths += event.blame
+        becomes = after_death(job, blame=event.blame, started=True)
+        if becomes is JobState.QUEUED:
+            again.append(job)
+            continue
+        body = event.body[end - event.lengths[i] : end]
+        session = state.sessions[job.group.session]
+        started_ns = state.now_ns - event.ages_ns[i]
+        _end_dead(deliveries.of(session.name), job, becomes, node, body, started_ns, event.ages_ns[i])
+        state.end(session, job, becomes)
+    commands = _tell_requeued(again, f"its worker on node {node.name} died")
+    state.requeue(again, unstarted=False)
+    return deliveries.finish() + commands + _release_done(state)
+
+
+def _end_dead(
+    delivery: Delivery, job: Job, state: JobState, node: Node, body: bytes, started_ns: int, age_ns: int
+) -> None:
+    if state is JobState.POISONED:
+        times = "its worker" if job.deaths == 1 else f"{job.deaths} workers"
+        told = with_message(body, f"the job killed {times}, the last on node {node.name}")
+        delivery.add(job, state, outcome.DIED | outcome.ENVELOPE, told, started_ns, age_ns)
+    elif state is JobState.CANCELLED:
+        ended = failure_outcome(outcome.CANCELLED, "JobCancelled", "cancelled; its worker ended with it")
+        delivery.add(job, state, *ended, started_ns, age_ns)
+    else:
+        ended = _lost(node, "its agent or keeper died while it ran")
+        delivery.add(job, state, *ended, started_ns, age_ns)
+
+
+def _lost(node: Node, why: str) -> tuple[int, bytes]:
+    message = f"the job's end on node {node.name} is unknown ({why}), and reentrant=False forbids a second start"
+    return failure_outcome(outcome.DIED, "JobLost", message, "reentrant=None lets such jobs start again")
+
+
+def lose(state: State, node: Node, tokens: Iterable[int], why: str) -> Commands:
+    """Attempts whose node no longer has them. Without the started word, `reentrant=False` jobs are LOST."""
+    return _settle(state, node, sorted(tokens), why, may_have_started=True)
+
+
+def _settle(
+    state: State, node: Node, tokens: Iterable[int], reason: str, *, may_have_started: bool = False
+) -> Commands:
+    """Attempts that are no more: back to the queue, or ended as `after_death` says."""
+    deliveries = Deliveries(node.name)
+    again: list[Job] = []
+    for token in tokens:
+        job = node.let_go(token)
+        if job is None:
+            continue
+        becomes = after_death(job, blame=False, started=may_have_started)
+        if becomes is JobState.QUEUED:
+            again.append(job)
+            continue
+        session = state.sessions[job.group.session]
+        cancelled = becomes is JobState.CANCELLED
+        ended = failure_outcome(outcome.CANCELLED, "JobCancelled", "cancelled") if cancelled else _lost(node, reason)
+        deliveries.of(session.name).add(job, becomes, *ended, job.started_ns)
+        state.end(session, job, becomes)
+    commands = _tell_requeued(again, reason)
+    state.requeue(again, unstarted=not may_have_started)
+    return deliveries.finish() + commands + _release_done(state)
+
+
+def _tell_requeued(jobs: Iterable[Job], reason: str) -> Commands:
+    """Users who saw RUNNING must hear that it is over."""
+    news: dict[str, do.TellRequeued] = {}
+    for job in jobs:
+        if job.state is JobState.RUNNING:
+            session = job.group.session
+            news.setdefault(session, do.TellRequeued(session, [], reason)).jobs.append(job.number)
+    return list(news.values())
+
+
+def _release_done(state: State) -> Commands:
+    commands: Commands = []
+    for session in list(state.sessions.values()):
+        commands += state.release_if_done(session)
+    return commands
+
+
+def on_attempt_spoke(state: State, event: on.AttemptSpoke) -> Commands:
+    """An intermediate result passes to its client."""
+    job = state.nodes[event.node].attempts.get(event.token)
+    if job is None:
+        return []
+    return [do.TellProvisional(job.group.session, job.number, event.body, event.in_arena)]
+
+
+def on_attempt_sent_file(state: State, event: on.AttemptSentFile) -> Commands:
+    """A file passes to its client, which fetches it."""
+    job = state.nodes[event.node].attempts.get(event.token)
+    if job is None:
+        return []
+    return [do.TellFile(job.group.session, event.node, job.number, event.token, event.name, event.file)]

@@ -1,0 +1,100 @@
+"""What clients tell: sessions come and go, computations, submits, cancels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lightwork.model.errors import ProtocolError
+from lightwork.model.states import ClusterEvent, JobState
+from lightwork.scheduler.core import commands as do, events as on
+from lightwork.scheduler.core.endings import failure_outcome
+from lightwork.scheduler.core.jobs import Job
+from lightwork.scheduler.core.preparing import fail_if_hopeless
+from lightwork.scheduler.core.sessions import ComputationRecord, Session
+from lightwork.scheduler.core.state import Commands, Deliveries, State
+from lightwork.wire import outcome
+
+
+def on_client_joined(state: State, event: on.ClientJoined) -> Commands:
+    """A session begins; it is told which nodes there are."""
+    if event.session in state.sessions:
+        raise ProtocolError(f"session {event.session} is open already")
+    state.sessions[event.session] = Session(event.session)
+    ready = ClusterEvent.NODE_READY
+    return [do.TellNode(event.session, ready, node.status()) for node in state.nodes.values()]
+
+
+def on_client_lost(state: State, event: on.ClientLost) -> Commands:
+    """Nobody can fetch the results: all its work ends at once."""
+    session = state.sessions.get(event.session)
+    if session is None:
+        return []
+    session.closing = True
+    commands = _stop(session.jobs.values(), now=True)
+    for job in list(session.jobs.values()):
+        if job.node:
+            state.nodes[job.node].let_go(job.token)
+        state.end(session, job, JobState.CANCELLED)
+    return commands + state.release(session)
+
+
+def on_close_asked(state: State, event: on.CloseAsked) -> Commands:
+    """The session ends when its jobs have."""
+    session = state.sessions[event.session]
+    session.closing = True
+    commands = _cancel(state, session, list(session.jobs)) if event.cancel else []
+    return commands + state.release_if_done(session)
+
+
+def on_computation_defined(state: State, event: on.ComputationDefined) -> Commands:
+    """Jobs may name it from now on; a repetition changes nothing."""
+    computations = state.sessions[event.session].computations
+    computations.setdefault(event.computation.digest, ComputationRecord(event.computation))
+    return []
+
+
+def on_jobs_submitted(state: State, event: on.JobsSubmitted) -> Commands:
+    """New jobs join the queue."""
+    session = state.sessions[event.session]
+    group = session.group(event.computation, event.options)
+    ordinal = state.ordinal
+    jobs = [Job(event.first + i, group, payload, ordinal + i) for i, payload in enumerate(event.payloads)]
+    for row in event.places:
+        jobs[row.index].in_arena = True
+    session.jobs.update({job.number: job for job in jobs})
+    state.ordinal += len(jobs)
+    group.live += len(jobs)
+    state.queue.add(group, jobs)
+    record = session.computations[event.computation]
+    return fail_if_hopeless(state, session, record) if record.failed else []
+
+
+def on_jobs_cancelled(state: State, event: on.JobsCancelled) -> Commands:
+    """Waiting jobs end at once, handed-out ones when their attempt reports."""
+    session = state.sessions[event.session]
+    return _cancel(state, session, event.jobs) + state.release_if_done(session)
+
+
+def _cancel(state: State, session: Session, numbers: Iterable[int]) -> Commands:
+    deliveries = Deliveries("")
+    handed_out: list[Job] = []
+    status, body = failure_outcome(outcome.CANCELLED, "JobCancelled", "cancelled before it started")
+    for number in numbers:
+        job = session.jobs.get(number)
+        if job is None or job.cancelled:
+            continue
+        job.cancelled = True
+        if job.node:
+            handed_out.append(job)
+        else:
+            deliveries.of(session.name).add(job, JobState.CANCELLED, status, body)
+            state.end(session, job, JobState.CANCELLED)
+    return _stop(handed_out) + deliveries.finish()
+
+
+def _stop(jobs: Iterable[Job], *, now: bool = False) -> Commands:
+    tokens: dict[str, list[int]] = {}
+    for job in jobs:
+        if job.node:
+            tokens.setdefault(job.node, []).append(job.token)
+    return [do.Stop(node, found, now) for node, found in tokens.items()]

@@ -1,0 +1,152 @@
+"""What the scheduler's core wants done: commands, imperative. The service obeys; it decides nothing."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from lightwork.wire.messages import Computation, File, JobOptions, NodeStatus, Place
+
+
+class Command(Struct):
+    """Base of all commands."""
+
+
+# --- to nodes ---
+
+
+class Prepare(Command):
+    """Get a computation ready."""
+
+    node: str
+    session: str
+    computation: Computation
+
+
+class Assign(Command):
+    """Make these attempts, in this order."""
+
+    node: str
+    session: str
+    computation: str
+    tokens: list[int]
+    payloads: list[bytes]
+    options: JobOptions
+    places: list[Place] = []
+
+
+class Revoke(Command):
+    """Give back those that have not started."""
+
+    node: str
+    tokens: list[int]
+
+
+class Stop(Command):
+    """Interrupt and end these attempts; `now`: kill at once."""
+
+    node: str
+    tokens: list[int]
+    now: bool = False
+
+
+class Release(Command):
+    """Remove all traces of a session."""
+
+    node: str
+    session: str
+
+
+class Drop(Command):
+    """A node's lease is over: close its link."""
+
+    node: str
+
+
+# --- to clients ---
+
+
+class Deliver(Command):
+    """Jobs that ended. Columns; `body`: the outcomes one after another; starts are monotonic ns, 0: never started."""
+
+    session: str
+    node: str
+    jobs: list[int]
+    states: list[int]
+    statuses: list[int]
+    starts_ns: list[int]
+    durations_ns: list[int]
+    attempts: list[int]
+    lengths: list[int]
+    body: bytes
+    files: list[tuple[int, list[File]]] = []
+    tokens: list[int] = []
+
+
+class TellRunning(Command):
+    """Jobs that are running since `starts_ns` (monotonic)."""
+
+    session: str
+    node: str
+    jobs: list[int]
+    starts_ns: list[int]
+
+
+class TellRequeued(Command):
+    """Jobs that ran and wait again."""
+
+    session: str
+    jobs: list[int]
+    reason: str
+
+
+class TellProvisional(Command):
+    """An intermediate result."""
+
+    session: str
+    job: int
+    body: bytes
+    in_arena: bool = False
+
+
+class TellFile(Command):
+    """A file that a running job sent."""
+
+    session: str
+    node: str
+    job: int
+    token: int
+    name: str
+    file: File
+
+
+class TellComputation(Command):
+    """A computation became ready, or failed, on a node."""
+
+    session: str
+    computation: str
+    node: str
+    ready: bool
+    failure: dict[str, bytes] = {}
+
+
+class TellNode(Command):
+    """A node came, went, or reported its load (a ClusterEvent number)."""
+
+    session: str
+    event: int
+    node: NodeStatus
+
+
+class Warn(Command):
+    """Something the user of a session should read."""
+
+    session: str
+    level: str
+    text: str
+    hint: str = ""
+
+
+class EndSession(Command):
+    """A session is over and all nodes have forgotten it: say goodbye."""
+
+    session: str

@@ -1,0 +1,77 @@
+"""The scheduler's core: one handler per event, in the file of its table. See the room's docstring.
+
+`feed` takes the events of one turn; jobs are placed once, at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from lightwork.model.states import JobState
+from lightwork.scheduler.core import attempts, clients, events as on, machines, preparing
+from lightwork.scheduler.core.explain import explain
+from lightwork.scheduler.core.placement import place
+from lightwork.scheduler.core.state import Commands, State
+from lightwork.scheduler.core.takeback import take_back
+from lightwork.wire.messages import Status
+
+WAITING_SHOWN = 10  # groups whose reasons a status gives
+
+_HANDLERS: dict[type[on.Event], Callable[[State, Any], Commands]] = {
+    on.ClientJoined: clients.on_client_joined,
+    on.ClientLost: clients.on_client_lost,
+    on.CloseAsked: clients.on_close_asked,
+    on.ComputationDefined: clients.on_computation_defined,
+    on.JobsSubmitted: clients.on_jobs_submitted,
+    on.JobsCancelled: clients.on_jobs_cancelled,
+    on.NodeJoined: machines.on_node_joined,
+    on.NodeLost: machines.on_node_lost,
+    on.NodeBeat: machines.on_node_beat,
+    on.TimePassed: machines.on_time_passed,
+    on.SessionReleased: machines.on_session_released,
+    on.ComputationReady: preparing.on_computation_ready,
+    on.ComputationFailed: preparing.on_computation_failed,
+    on.AttemptsStarted: attempts.on_attempts_started,
+    on.AttemptsEnded: attempts.on_attempts_ended,
+    on.AttemptsReturned: attempts.on_attempts_returned,
+    on.AttemptsDied: attempts.on_attempts_died,
+    on.AttemptSpoke: attempts.on_attempt_spoke,
+    on.AttemptSentFile: attempts.on_attempt_sent_file,
+}
+
+
+class Core:
+    """Told events, it answers with commands."""
+
+    def __init__(self, epoch: int = 1) -> None:
+        self.state = State(epoch)
+
+    def feed(self, events: Iterable[on.Event], now_ns: int) -> Commands:
+        """What is to be done after these events, which happened by `now_ns` (monotonic)."""
+        state = self.state
+        state.now_ns = now_ns
+        commands: Commands = []
+        for event in events:
+            commands += _HANDLERS[type(event)](state, event)
+        commands += place(state.queue, state.nodes, state.sessions, state.tokens)
+        commands += take_back(state.queue, state.nodes, state.sessions)
+        return commands
+
+    def status(self, session_name: str, number: int) -> Status:
+        """The answer to a client's question how things stand."""
+        state = self.state
+        session = state.sessions[session_name]
+        running = sum(job.state is JobState.RUNNING for job in session.jobs.values())
+        nodes = [node.status() for node in state.nodes.values()]
+        return Status(number, nodes, len(session.jobs) - running, running, self._waiting(session_name))
+
+    def _waiting(self, session_name: str) -> list[str]:
+        """Why the first waiting groups wait, each reason once."""
+        state = self.state
+        groups = [group for group, _ in state.queue.lines() if group.session == session_name][:WAITING_SHOWN]
+        computations = state.sessions[session_name].computations
+        reasons = [
+            reason for group in groups for reason in explain(state.nodes.values(), computations[group.computation])
+        ]
+        return list(dict.fromkeys(reasons))

@@ -1,0 +1,105 @@
+"""One record per node: its slots, its attempts, and how much work it holds ahead.
+
+JOINED --lost link--> AWAY --joins again--> JOINED        AWAY or silent past the lease --> gone
+"""
+
+from __future__ import annotations
+
+import enum
+
+from lightwork.config import limits, timers
+from lightwork.scheduler.core.jobs import Job
+from lightwork.wire.messages import Hardware, Load, NodeStatus
+
+SECOND_NS = 1_000_000_000
+LEASE_NS = int(timers.LEASE_S * SECOND_NS)
+SILENT_NS = int(timers.HEARTBEAT_S * timers.UNREACHABLE_AFTER_BEATS * SECOND_NS)
+WINDOW_NS = int(timers.WINDOW_S * SECOND_NS)
+
+
+class Standing(enum.Enum):
+    """How a node stands with us."""
+
+    JOINED = "ready"
+    SILENT = "unreachable"  # heartbeats are missing: no new work
+    AWAY = "away"  # its link broke
+
+
+class Node:
+    """A node and the attempts on it, oldest first."""
+
+    def __init__(self, name: str, slots: int, address: str, hardware: Hardware, now_ns: int) -> None:
+        self.name = name
+        self.address = address
+        self.hardware = hardware
+        self.slots = slots
+        self.standing = Standing.JOINED
+        self.heard_ns = now_ns
+        self.attempts: dict[int, Job] = {}
+        self.held: dict[str, int] = {}  # attempts by computation
+        self.window: dict[str, int] = {}  # jobs allowed ahead by computation; doubles with each report
+        self.revoking = False
+        self.unsettled: set[int] = set()  # attempts from before it went away, until its first heartbeat tells
+        self.load = Load()
+        self.workers: list[int] = []
+        self.jobs_done = self.job_time_ns = self.bytes_in = self.bytes_out = 0
+
+    @property
+    def idle_slots(self) -> int:
+        """Slots without an attempt."""
+        return self.slots - len(self.attempts)
+
+    def room(self, computation: str, mean_ns: float, held_ns: float) -> int:
+        """How many more jobs of this computation it may have: one per slot, and ahead as much as is done in a moment.
+
+        `mean_ns`: a job's duration, 0 if unknown; `held_ns`: the work that it has already, by the same measure.
+        """
+        idle = self.idle_slots
+        if not mean_ns:
+            return max(0, idle)
+        by_time = int((self.slots * WINDOW_NS - held_ns) / max(mean_ns, 1.0))
+        allowed = self.window.get(computation, 1) * self.slots - self.held.get(computation, 0)
+        return max(0, idle, min(by_time, allowed))
+
+    def take_on(self, jobs: list[Job], first_token: int) -> None:
+        """Attempts of one computation, with consecutive tokens."""
+        computation = jobs[0].group.computation
+        name, attempts, token = self.name, self.attempts, first_token
+        for job in jobs:
+            attempts[token] = job
+            job.hand_out(name, token)
+            token += 1
+        self.held[computation] = self.held.get(computation, 0) + len(jobs)
+
+    def let_go(self, token: int) -> Job | None:
+        """The job of a live attempt, which is no more; None for a dead token, whose news changes nothing."""
+        job = self.attempts.pop(token, None)
+        if job is not None:
+            computation = job.group.computation
+            left = self.held[computation] - 1
+            if left:
+                self.held[computation] = left
+            else:
+                del self.held[computation]
+        return job
+
+    def widen(self, computation: str) -> None:
+        """A report came back: twice as much may go ahead."""
+        self.window[computation] = min(2 * self.window.get(computation, 1), limits.WINDOW_JOBS_MAX)
+
+    def status(self) -> NodeStatus:
+        """For users."""
+        return NodeStatus(
+            self.name,
+            self.address,
+            self.slots,
+            min(self.slots, len(self.attempts)),
+            self.jobs_done,
+            self.job_time_ns,
+            self.bytes_in,
+            self.bytes_out,
+            self.workers,
+            self.hardware,
+            self.load,
+            self.standing.value,
+        )

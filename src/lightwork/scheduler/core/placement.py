@@ -1,0 +1,96 @@
+"""Jobs to nodes: the next in the queue goes where there is room, idle slots first.
+
+A node gets one job per slot of a computation that nobody has measured, and then as many ahead as it will have done in
+about 50 ms (`Node.room`): tiny jobs travel in batches, long ones go one at a time, and nothing waits for a timer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lightwork.scheduler.core.commands import Assign, Command, Prepare
+from lightwork.scheduler.core.explain import refusal
+from lightwork.scheduler.core.jobs import Group, Job
+from lightwork.scheduler.core.nodes import Node
+from lightwork.scheduler.core.queue import Queue
+from lightwork.scheduler.core.sessions import ComputationRecord, Session
+from lightwork.wire.messages import Place
+from lightwork.wire.outcome import ARENA_REFERENCE
+
+
+class Tokens:
+    """Numbers attempts."""
+
+    def __init__(self, first: int) -> None:
+        self.next = first
+
+    def reserve(self, count: int) -> int:
+        """The first of so many fresh tokens."""
+        first = self.next
+        self.next += count
+        return first
+
+
+def place(queue: Queue, nodes: Mapping[str, Node], sessions: Mapping[str, Session], tokens: Tokens) -> list[Command]:
+    """Hand out what can be handed out now."""
+    commands: list[Command] = []
+    crowded: list[Group] = []  # may run only on some nodes, and these are full: others may pass them
+    while (turn := queue.first()) is not None:
+        group, before = turn
+        session = sessions[group.session]
+        record = session.computations[group.computation]
+        allowed = [node for node in nodes.values() if refusal(node, record) is None]
+        node, room = _roomiest(allowed, group, record, session)
+        if node is None:
+            queue.set_aside(group)
+        elif room:
+            jobs = queue.take(group, room, before)
+            commands += _assign(node, record, group, jobs, tokens)
+        elif not record.failed:
+            break
+        else:
+            queue.set_aside(group)
+            crowded.append(group)
+    for group in crowded:
+        queue.bring_back(group)
+    return commands
+
+
+def _roomiest(
+    nodes: Sequence[Node], group: Group, record: ComputationRecord, session: Session
+) -> tuple[Node | None, int]:
+    """The node to fill next and how many it may take: while slots are idle only so many, the idlest node first."""
+    best: Node | None = None
+    best_room = best_idle = 0
+    for node in nodes:
+        room = node.room(group.computation, record.mean_ns, _held_ns(node, session))
+        idle = max(0, node.idle_slots)
+        if best is None or (idle, room) > (best_idle, best_room):
+            best, best_room, best_idle = node, room, idle
+    return best, best_room if len(nodes) == 1 or not best_idle else min(best_room, best_idle)
+
+
+def _held_ns(node: Node, session: Session) -> float:
+    """The work that a node has of this session, by measured means."""
+    computations = session.computations
+    held = 0.0
+    for computation, count in node.held.items():
+        record = computations.get(computation)
+        if record is not None:
+            held += count * record.mean_ns
+    return held
+
+
+def _assign(node: Node, record: ComputationRecord, group: Group, jobs: list[Job], tokens: Tokens) -> list[Command]:
+    commands: list[Command] = []
+    if node.name not in record.prepared:
+        record.prepared.add(node.name)
+        commands.append(Prepare(node.name, group.session, record.computation))
+    first = tokens.reserve(len(jobs))
+    node.take_on(jobs, first)
+    payloads = [job.payload for job in jobs]
+    node.bytes_in += sum(map(len, payloads))
+    places = [Place(index, *ARENA_REFERENCE.unpack(job.payload)) for index, job in enumerate(jobs) if job.in_arena]
+    numbers = list(range(first, first + len(jobs)))
+    commands.append(Assign(node.name, group.session, group.computation, numbers, payloads, group.options, places))
+    return commands

@@ -1,0 +1,48 @@
+"""Computations on nodes: ready here, failed there, hopeless everywhere."""
+
+from __future__ import annotations
+
+from lightwork.model.states import JobState
+from lightwork.scheduler.core import commands as do, events as on
+from lightwork.scheduler.core.endings import Delivery
+from lightwork.scheduler.core.explain import failed_everywhere
+from lightwork.scheduler.core.sessions import ComputationRecord, Session
+from lightwork.scheduler.core.state import Commands, State
+from lightwork.wire import outcome
+
+
+def on_computation_ready(state: State, event: on.ComputationReady) -> Commands:
+    """Told to the session, which may be waiting for it."""
+    session = state.sessions.get(event.session)
+    if session is None or event.computation not in session.computations:
+        return []
+    session.computations[event.computation].ready.add(event.node)
+    return [do.TellComputation(event.session, event.computation, event.node, True)]
+
+
+def on_computation_failed(state: State, event: on.ComputationFailed) -> Commands:
+    """The node is not used for it; when no node is left, its jobs end with what it said."""
+    session = state.sessions.get(event.session)
+    if session is None or event.computation not in session.computations:
+        return []
+    record = session.computations[event.computation]
+    record.failed[event.node] = event.failure
+    state.queue.reconsider()
+    told = do.TellComputation(event.session, event.computation, event.node, False, event.failure)
+    return [told, *fail_if_hopeless(state, session, record)]
+
+
+def fail_if_hopeless(state: State, session: Session, record: ComputationRecord) -> Commands:
+    """If the computation failed on every node there is, its waiting jobs end with the first failure."""
+    if not failed_everywhere(state.nodes.values(), record):
+        return []
+    node, failure = next(iter(record.failed.items()))
+    body = outcome.encode_outcome(outcome.Outcome(b"", failure=failure))
+    delivery = Delivery(session.name, node)
+    digest = record.computation.digest
+    for job in list(session.jobs.values()):
+        if job.group.computation == digest and not job.node:
+            delivery.add(job, JobState.FAILED, outcome.NOT_RUN | outcome.ENVELOPE, body)
+            state.end(session, job, JobState.FAILED)
+    commands: Commands = [delivery.finish()] if delivery.command.jobs else []
+    return commands + state.release_if_done(session)

@@ -1,0 +1,63 @@
+"""One record per session: its computations, its jobs that have not ended, and what it is waiting for."""
+
+from __future__ import annotations
+
+from lightwork.model.errors import ProtocolError
+from lightwork.scheduler.core.jobs import Group, Job
+from lightwork.wire.messages import Computation, JobOptions
+
+MEAN_WEIGHT = 0.3  # of the newest batch in the mean duration
+
+
+class ComputationRecord:
+    """A computation of a session: where it is ready or failed, and how long its jobs take (0: not known yet)."""
+
+    __slots__ = ("computation", "failed", "mean_ns", "prepared", "ready")
+
+    def __init__(self, computation: Computation) -> None:
+        self.computation = computation
+        self.mean_ns = 0.0
+        self.prepared: set[str] = set()
+        self.ready: set[str] = set()
+        self.failed: dict[str, dict[str, bytes]] = {}
+
+    def measured(self, durations_ns: list[int]) -> None:
+        """Jobs ended after so many nanoseconds each."""
+        newest = sum(durations_ns) / len(durations_ns)
+        self.mean_ns = newest if not self.mean_ns else self.mean_ns + MEAN_WEIGHT * (newest - self.mean_ns)
+
+    def forget_node(self, node: str) -> None:
+        """The node is gone, or has lost everything it had prepared."""
+        self.prepared.discard(node)
+        self.ready.discard(node)
+        self.failed.pop(node, None)
+
+
+class Session:
+    """One client's life here."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.jobs: dict[int, Job] = {}
+        self.computations: dict[str, ComputationRecord] = {}
+        self.closing = False
+        self.releasing: set[str] = set()  # nodes that have not yet said that they forgot us
+        self._groups: dict[tuple[str, JobOptions], Group] = {}
+
+    def group(self, computation: str, options: JobOptions) -> Group:
+        """The group of these jobs; ProtocolError if the computation was never defined."""
+        key = (computation, options)
+        found = self._groups.get(key)
+        if found is None:
+            if computation not in self.computations:
+                raise ProtocolError(f"session {self.name} submitted jobs of computation {computation}, never defined")
+            found = self._groups[key] = Group(self.name, computation, options)
+        return found
+
+    def ended(self, job: Job) -> None:
+        """The job has its terminal state and leaves the table."""
+        del self.jobs[job.number]
+        group = job.group
+        group.live -= 1
+        if not group.live:
+            self._groups.pop((group.computation, group.options), None)

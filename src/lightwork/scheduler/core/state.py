@@ -1,0 +1,91 @@
+"""All tables of the core, and the few changes that touch two of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lightwork.model.states import ClusterEvent, JobState
+from lightwork.model.tokens import make_token
+from lightwork.scheduler.core import commands as do
+from lightwork.scheduler.core.endings import Delivery
+from lightwork.scheduler.core.jobs import Job
+from lightwork.scheduler.core.nodes import Node, Standing
+from lightwork.scheduler.core.placement import Tokens
+from lightwork.scheduler.core.queue import Queue
+from lightwork.scheduler.core.sessions import Session
+
+Commands = list[do.Command]
+
+
+class State:
+    """Sessions, nodes and queue: the whole state of a scheduler."""
+
+    def __init__(self, epoch: int = 1) -> None:
+        self.sessions: dict[str, Session] = {}
+        self.nodes: dict[str, Node] = {}
+        self.queue = Queue()
+        self.tokens = Tokens(make_token(epoch, 1))
+        self.ordinal = 0
+        self.now_ns = 0
+
+    def end(self, session: Session, job: Job, state: JobState) -> None:
+        """The job has its terminal state; its attempt, if it had one, was let go before."""
+        if not job.node:
+            self.queue.remove()
+        job.state = state
+        job.payload = b""
+        session.ended(job)
+
+    def requeue(self, jobs: Iterable[Job], *, unstarted: bool) -> None:
+        """Jobs whose attempts are no more wait again."""
+        waiting = list(jobs)
+        for job in waiting:
+            job.take_back(unstarted=unstarted)
+        self.queue.put_back(waiting)
+
+    def tell_all(self, event: ClusterEvent, node: Node) -> Commands:
+        """Every session hears of a node."""
+        status = node.status()
+        return [do.TellNode(session, event, status) for session in self.sessions]
+
+    def release_if_done(self, session: Session) -> Commands:
+        """A closing session without jobs is forgotten."""
+        return self.release(session) if session.closing and not session.jobs and not session.releasing else []
+
+    def release(self, session: Session) -> Commands:
+        """All nodes are to forget the session; its end comes when they have."""
+        self.queue.drop_session(session.name)
+        session.releasing = {node.name for node in self.nodes.values() if node.standing is not Standing.AWAY}
+        if not session.releasing:
+            return self._end_session(session)
+        return [do.Release(node, session.name) for node in sorted(session.releasing)]
+
+    def forgotten_by(self, session: Session, node: str) -> Commands:
+        """A node has forgotten the session, or is gone itself."""
+        if node not in session.releasing:
+            return []
+        session.releasing.discard(node)
+        return [] if session.releasing else self._end_session(session)
+
+    def _end_session(self, session: Session) -> Commands:
+        del self.sessions[session.name]
+        return [do.EndSession(session.name)]
+
+
+class Deliveries:
+    """Jobs that ended on one node within one event, by session."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._by_session: dict[str, Delivery] = {}
+
+    def of(self, session: str) -> Delivery:
+        """The columns of one session."""
+        found = self._by_session.get(session)
+        if found is None:
+            found = self._by_session[session] = Delivery(session, self._node)
+        return found
+
+    def finish(self) -> Commands:
+        """One command for each session that has anything."""
+        return [delivery.finish() for delivery in self._by_session.values() if delivery.command.jobs]

@@ -1,0 +1,201 @@
+"""The scheduler as a program: links of clients and nodes, the clock, and the core between them.
+
+link --received(batch)--> events --> core.feed --> commands --> link.send
+                          one call for everything that one read brought
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from lightwork.kit.notation import render
+from lightwork.model.errors import LightworkError, PeerError, ProtocolError
+from lightwork.scheduler.core import commands as do, events as on
+from lightwork.scheduler.core.core import Core
+from lightwork.scheduler.service.files import Files
+from lightwork.scheduler.service.incoming import FROM_CLIENT, FROM_NODE
+from lightwork.scheduler.service.outgoing import TO_CLIENT, TO_NODE
+from lightwork.transport.link import Batch, Link, Receiver
+from lightwork.wire import messages as say
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], int]
+
+
+class Scheduler(Receiver):
+    """All links of one scheduler. `on_session_over(session)` is called when a session is gone for good."""
+
+    def __init__(
+        self,
+        *,
+        epoch: int = 1,
+        clock: Clock = time.monotonic_ns,
+        on_session_over: Callable[[str], None] = lambda session: None,
+        on_node_gone: Callable[[str], None] = lambda node: None,
+    ) -> None:
+        self._core = Core(epoch)
+        self._clock = clock
+        self._epoch_ns = time.time_ns() - clock()  # shown to users, decides nothing
+        self._clients: dict[str, Link] = {}
+        self._nodes: dict[str, Link] = {}
+        self._names: dict[Link, str] = {}
+        self._sequences: dict[str, int] = {}  # results sent, by session
+        self._files = Files(self._clients, self._nodes)
+        self._on_session_over = on_session_over
+        self._on_node_gone = on_node_gone
+        self.pids: dict[str, int] = {}  # of the processes around us, for status
+
+    # --- what links tell ---
+
+    def link_up(self, link: Link) -> None:
+        """Somebody is there."""
+        peer = link.peer
+        if peer.role == "client":
+            self._clients[peer.session] = link
+            self._names[link] = peer.session
+            self._feed([on.ClientJoined(peer.session)])
+        elif peer.role != "node":
+            link.close(f"a scheduler talks with clients and nodes, not with a {peer.role}")
+
+    def received(self, link: Link, batch: Batch) -> None:
+        """Everything that one read brought."""
+        try:
+            receive = self._from_client if link.peer.role == "client" else self._from_node
+            self._feed(receive(link, batch))
+        except PeerError as error:  # the other side's fault ends its link, nobody else's
+            log.warning("%s (%s): %s", link.peer.name, link.address, error)
+            link.close(str(error))
+            self.link_lost(link, error)
+
+    def link_lost(self, link: Link, error: LightworkError | None) -> None:
+        """Somebody is gone."""
+        name = self._names.pop(link, "")
+        if self._clients.get(name) is link:
+            del self._clients[name]
+            self._feed([on.ClientLost(name)])
+        elif self._nodes.get(name) is link:
+            del self._nodes[name]
+            self._files.node_gone(name)
+            self._feed([on.NodeLost(name)])
+
+    def time_passed(self) -> None:
+        """To be called every second or so."""
+        self._feed([on.TimePassed()])
+
+    # --- what they say ---
+
+    def _from_client(self, link: Link, batch: Batch) -> list[on.Event]:
+        session = self._names.get(link)
+        if session is None:
+            return []
+        events = []
+        for message, body in batch:
+            translate = FROM_CLIENT.get(type(message))
+            if translate is not None:
+                self._files.note_offers(session, message)
+                events.append(translate(session, message, body))
+            else:
+                self._client_asks(session, link, message)
+        return events
+
+    def _client_asks(self, session: str, link: Link, message: say.Message) -> None:
+        if isinstance(message, say.AskStatus):
+            status = self._core.status(session, message.number)
+            status.pids = self.pids
+            link.send(status)
+        elif isinstance(message, say.Taken):
+            self._files.taken(message)
+        elif isinstance(message, say.Fetch):
+            self._files.fetch_from_node(link, message)
+        elif not isinstance(message, say.Goodbye):
+            raise ProtocolError(f"a client may not send {type(message).__name__}")
+
+    def _from_node(self, link: Link, batch: Batch) -> list[on.Event]:
+        events: list[on.Event] = []
+        for message, body in batch:
+            if isinstance(message, say.NodeReady):
+                self._nodes[message.name] = link
+                self._names[link] = message.name
+                self.pids["agent"] = message.pid
+            name = self._names.get(link)
+            if name is None:
+                raise ProtocolError(f"{type(message).__name__} came before NodeReady")
+            translate = FROM_NODE.get(type(message))
+            if translate is not None:
+                events.append(translate(name, message, body))
+            else:
+                self._node_asks(name, link, message)
+            if isinstance(message, say.Heartbeat):
+                self.pids |= message.pids
+        return events
+
+    def _node_asks(self, name: str, link: Link, message: say.Message) -> None:
+        if isinstance(message, say.Fetch):
+            self._files.fetch_from_client(link, message)
+        elif isinstance(message, say.NodeNotice):
+            sessions = [message.session] if message.session else list(self._clients)
+            self._obey(
+                do.Warn(session, message.level, f"node {name}: {message.text}", message.hint) for session in sessions
+            )
+        elif not isinstance(message, say.Goodbye):
+            raise ProtocolError(f"a node may not send {type(message).__name__}")
+
+    # --- what follows ---
+
+    def _feed(self, events: list[on.Event]) -> None:
+        if log.isEnabledFor(logging.DEBUG):
+            for event in events:
+                log.debug("> %s", render(event))
+        self._obey(self._core.feed(events, self._clock()))
+
+    def _obey(self, commands: Iterable[do.Command]) -> None:
+        debug = log.isEnabledFor(logging.DEBUG)
+        for command in commands:
+            if debug:
+                log.debug("< %s", render(command))
+            self._obey_one(command)
+
+    def _obey_one(self, command: Any) -> None:
+        kind = type(command)
+        if kind in TO_NODE:
+            self._send(self._nodes.get(command.node), TO_NODE[kind](command, self._epoch_ns))
+        elif kind in TO_CLIENT:
+            self._files.note_news(command)
+            packed = TO_CLIENT[kind](command, self._epoch_ns)
+            if kind is do.Deliver:
+                self._number(command.session, packed[0])
+            self._send(self._clients.get(command.session), packed)
+        elif isinstance(command, do.EndSession):
+            self._end_session(command.session)
+        elif isinstance(command, do.Drop):
+            self._drop(command.node)
+
+    def _send(self, link: Link | None, packed: tuple[say.Message, bytes]) -> None:
+        """A link that is gone has been, or will be, told to the core: what was meant for it is dropped."""
+        if link is not None:
+            link.send(*packed)
+
+    def _number(self, session: str, message: Any) -> None:
+        """Results of a session are counted from 1."""
+        message.sequence = self._sequences[session] = self._sequences.get(session, 0) + 1
+
+    def _end_session(self, session: str) -> None:
+        self._sequences.pop(session, None)
+        self._files.session_over(session)
+        link = self._clients.pop(session, None)
+        if link is not None:
+            self._names.pop(link, None)
+            link.close("the session is over")
+        self._on_session_over(session)
+
+    def _drop(self, node: str) -> None:
+        link = self._nodes.pop(node, None)
+        self._files.node_gone(node)
+        if link is not None:
+            self._names.pop(link, None)
+            link.abort()
+        self._on_node_gone(node)

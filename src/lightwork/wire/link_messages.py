@@ -1,0 +1,71 @@
+"""What both sides of any link say: greetings, streams of bytes, pings."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from lightwork.wire.nouns import Name
+
+
+class Hello(Struct, array_like=True, tag=1):
+    """First message of both sides. `role`: client, scheduler or node; `lane`: control, or later bulk."""
+
+    protocol: int
+    role: str
+    name: Name
+    session: Name = ""
+    lane: str = "control"
+    credential: str = ""  # of the loopback token file
+    software: str = ""
+    pid: int = 0
+    host: str = ""
+
+
+class Refused(Struct, array_like=True, tag=2):
+    """The hello was not accepted; the link closes."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+class Goodbye(Struct, array_like=True, tag=3):
+    """The sender leaves in good order."""
+
+    reason: str = ""
+
+
+class Fetch(Struct, array_like=True, tag=4):
+    """Asks for bytes from `offset`: of kind "blob" (by digest) or "spool" (`token/number`). The asker counts streams."""
+
+    stream: int
+    kind: str
+    name: str
+    offset: int = 0
+
+
+class Chunk(Struct, array_like=True, tag=5):
+    """A piece of a stream; waits for credit and for all control messages. `error`: the stream ends without its rest."""
+
+    stream: int
+    last: bool = False
+    error: str = ""
+
+
+class Credit(Struct, array_like=True, tag=6):
+    """The asker has room for so many further bytes of the stream; -1: it wants no more of it."""
+
+    stream: int
+    size: int
+
+
+class Ping(Struct, array_like=True, tag=7):
+    """Answered by Pong at once."""
+
+    number: int
+
+
+class Pong(Struct, array_like=True, tag=8):
+    """Answer to Ping."""
+
+    number: int

@@ -1,0 +1,147 @@
+"""What scheduler and node say to each other."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from lightwork.wire.nouns import Computation, Digest, File, Hardware, JobOptions, Load, Name, Place
+
+
+class Prepare(Struct, array_like=True, tag=60):
+    """Get this computation ready for the jobs of `session`: fetch its files, run its setup."""
+
+    session: Name
+    computation: Computation
+
+
+class Assign(Struct, array_like=True, tag=61):
+    """Attempts to make, in this order; body: arguments."""
+
+    session: Name
+    computation: Digest
+    tokens: list[int]
+    lengths: list[int]
+    options: JobOptions
+    places: list[Place] = []
+
+
+class Revoke(Struct, array_like=True, tag=62):
+    """Give back those of these attempts that have not started. Answered by Returned."""
+
+    tokens: list[int]
+
+
+class Stop(Struct, array_like=True, tag=63):
+    """Interrupt these attempts, then end them: 3 s, TERM, 1 s, KILL. `now`: KILL at once."""
+
+    tokens: list[int]
+    now: bool = False
+
+
+class Free(Struct, array_like=True, tag=64):
+    """Results of the arena (offsets) and spooled files (tokens) that nobody needs any more."""
+
+    regions: list[int] = []
+    spooled: list[int] = []
+
+
+class Release(Struct, array_like=True, tag=65):
+    """The session ended: run cleanups, end its workers, delete its files. Answered by Released."""
+
+    session: Name
+
+
+class NodeReady(Struct, array_like=True, tag=80):
+    """A node offers its slots."""
+
+    name: Name
+    address: str
+    slots: int
+    hardware: Hardware
+    pid: int = 0
+
+
+class Heartbeat(Struct, array_like=True, tag=81):
+    """The node's full truth."""
+
+    number: int
+    held: list[int]  # tokens not started
+    running: list[int]  # tokens started
+    load: Load
+    workers: list[int] = []  # pids
+    pids: dict[str, int] = {}
+
+
+class Prepared(Struct, array_like=True, tag=82):
+    """A computation is ready here, or failed."""
+
+    session: Name
+    computation: Digest
+    ready: bool
+    failure: dict[str, bytes] = {}
+
+
+class Started(Struct, array_like=True, tag=83):
+    """Attempts that have started, each so many nanoseconds ago."""
+
+    tokens: list[int]
+    ages_ns: list[int]
+
+
+class Ended(Struct, array_like=True, tag=84):
+    """Attempts that have ended, body: outcomes. `ages_ns`: since each one's start."""
+
+    tokens: list[int]
+    statuses: list[int]
+    ages_ns: list[int]
+    durations_ns: list[int]
+    lengths: list[int]
+    files: list[tuple[int, list[File]]] = []
+
+
+class Returned(Struct, array_like=True, tag=85):
+    """Attempts given back without having started. `reason`: revoked, worker died, retired, agent restarted."""
+
+    tokens: list[int]
+    reason: str
+
+
+class Died(Struct, array_like=True, tag=86):
+    """Attempts that ended without a word: `blame` if they killed their worker, else lost without fault.
+    Body: one outcome each (an envelope with signal, peak memory, stderr tail)."""
+
+    tokens: list[int]
+    blame: bool
+    ages_ns: list[int]
+    lengths: list[int]
+
+
+class AttemptProvisional(Struct, array_like=True, tag=87):
+    """An intermediate result of a running attempt; body: a payload or arena reference."""
+
+    token: int
+    in_arena: bool = False
+
+
+class AttemptFile(Struct, array_like=True, tag=88):
+    """A file that a running attempt sends; it lies in the node's spool as `name`."""
+
+    token: int
+    name: str
+    file: File
+
+
+class Released(Struct, array_like=True, tag=89):
+    """All traces of the session are gone from this node; problems of its cleanups."""
+
+    session: Name
+    problems: list[str] = []
+
+
+class NodeNotice(Struct, array_like=True, tag=90):
+    """Something the users of this node should read."""
+
+    level: str
+    text: str
+    hint: str = ""
+    session: str = ""

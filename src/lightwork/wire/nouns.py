@@ -1,0 +1,101 @@
+"""What messages speak of: files, options, computations, machines. Structs as arrays; see `messages`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Name = Annotated[str, Meta(max_length=255)]
+Digest = Annotated[str, Meta(max_length=64)]
+
+FUNCTION, PROGRAM, MODULE = "function", "program", "module"  # kinds of computations
+
+
+class File(Struct, array_like=True, frozen=True, gc=False):
+    """A file that a computation or job depends on, or that a job sends back. `path` is relative, with `/`."""
+
+    path: str
+    digest: Digest
+    size: int
+    mode: int = 0o644
+    modified_ns: int = 0
+
+
+class JobOptions(Struct, array_like=True, frozen=True, gc=False):
+    """How a job is run; the jobs of one cluster mostly share one. No limit: 0 or empty."""
+
+    timeout_ns: int = 0
+    memory_bytes: int = 0
+    reentrant: bool | None = None
+    stdin: bytes = b""
+    env: tuple[tuple[str, str], ...] = ()
+    files: tuple[File, ...] = ()
+    injected: bytes = b""
+    outputs: tuple[str, ...] = ()
+    output_limit_bytes: int = 1 << 20
+    chunk: bool = False  # the one argument is a list of argument tuples; the result is the list of results
+
+
+class Computation(Struct, array_like=True, frozen=True):
+    """A function or program with what it depends on, named by the digest of all this."""
+
+    digest: Digest
+    kind: str
+    name: str
+    payload: bytes = b""  # function: pickled by the payload room; program: empty
+    argv: tuple[str, ...] = ()  # program: its first arguments (argv[0] is a path on the node or a shipped file's path)
+    files: tuple[File, ...] = ()
+    setup: bytes = b""
+    cleanup: bytes = b""
+    keep_files: bool = False
+    dest_path: str = ""
+    isolation: str = "worker"  # or "process"
+    environment: Digest = ""  # workers are shared by computations of one session with the same environment
+    python: tuple[int, int] = (0, 0)
+
+
+class Place(Struct, array_like=True, gc=False):
+    """Job `index` of a batch has its arguments in the client's arena."""
+
+    index: int
+    offset: int
+    size: int
+
+
+class Hardware(Struct, array_like=True, frozen=True):
+    """What a machine is. Bytes."""
+
+    system: str = ""
+    architecture: str = ""
+    python: str = ""
+    cores: int = 0
+    memory_bytes: int = 0
+    gpus: tuple[str, ...] = ()
+
+
+class Load(Struct, array_like=True, frozen=True):
+    """What a machine has left: cpu 0-100 percent free, memory and disk bytes free, swap percent free."""
+
+    cpu_free_percent: float = 0.0
+    memory_free_bytes: int = 0
+    disk_free_bytes: int = 0
+    swap_free_percent: float = 0.0
+    load_average: float = 0.0
+
+
+class NodeStatus(Struct, array_like=True):
+    """A node as `cluster.status()` and callbacks show it."""
+
+    name: str
+    address: str = ""
+    slots: int = 0
+    busy: int = 0
+    jobs_done: int = 0
+    job_time_ns: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    workers: list[int] = []  # pids
+    hardware: Hardware | None = None
+    load: Load | None = None
+    state: str = "ready"

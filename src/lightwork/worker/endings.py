@@ -1,0 +1,69 @@
+"""How an attempt ended, where it is not simply a small value: status and outcome for every other way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Tuple
+
+from lightwork.wire.outcome import (
+    CANCELLED,
+    EXITED,
+    IN_ARENA,
+    NOT_RUN,
+    RAISED,
+    RETURNED,
+    UNSENDABLE,
+    Outcome,
+)
+from lightwork.wire.shared_file import BODY, CANCEL
+from lightwork.worker import failure
+from lightwork.worker.arena import ArenaError
+from lightwork.worker.kinds import ModuleExit
+from lightwork.worker.travel import Parts
+
+if TYPE_CHECKING:
+    from lightwork.worker.calls import Frame
+    from lightwork.worker.main import Worker
+
+UNSET: Any = object()  # in the place of arguments or a value that there are not yet
+
+
+def ending_of(
+    worker: Worker, frame: Frame, token: int, error: BaseException, args: Any, value: Any
+) -> Tuple[int, Outcome]:
+    """Status and outcome of a job that did not come to a result that can be sent."""
+    if isinstance(error, ModuleExit):
+        return _module_ended(error.code)
+    if isinstance(error, KeyboardInterrupt) and worker.words[CANCEL] == token:
+        return CANCELLED, Outcome(b"", failure=failure.simple("Cancelled", "the job was cancelled"))
+    if args is UNSET:
+        return NOT_RUN, Outcome(b"", failure=failure.not_run(error, frame.broken is None))
+    if value is not UNSET:
+        return UNSENDABLE, Outcome(b"", failure=failure.unsendable(value, error))
+    exited = isinstance(error, SystemExit)
+    fields = failure.exited(error) if isinstance(error, SystemExit) else failure.describe(error)
+    fields.update(frame.item_field())
+    if isinstance(error, MemoryError) and "memory" in frame.options:
+        fields.setdefault("hint", b"the job's memory= is %s bytes" % frame.options["memory"])
+    return EXITED if exited else RAISED, Outcome(b"", failure=fields)
+
+
+def _module_ended(code: int) -> Tuple[int, Outcome]:
+    if code == 0:
+        return RETURNED, Outcome(b"")
+    fields = failure.simple("SystemExit", "the module ended with exit code %d" % code)
+    fields["exit_code"] = b"%d" % code
+    return EXITED, Outcome(b"", failure=fields)
+
+
+def place_value(worker: Worker, payload: Parts) -> Tuple[int, Any]:
+    """A large payload goes to the arena; returns the status and the bytes for the ring, or an Outcome."""
+    try:
+        if worker.arena.writable:
+            return RETURNED | IN_ARENA, worker.arena.store(worker.link, payload)
+        if payload.size <= BODY // 2:
+            return RETURNED, payload.join()
+        raise ArenaError("this node has no shared memory for results")
+    except (ArenaError, OSError) as error:
+        message = "the result has %d bytes, and %s" % (payload.size, error)
+        hint = "return less at once, write it to a file and send_file() it, or use fewer such jobs at a time"
+        return UNSENDABLE, Outcome(b"", failure=failure.simple("ResultTooLarge", message, hint))

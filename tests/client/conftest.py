@@ -1,0 +1,37 @@
+"""Clusters over the fake scheduler."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+from lightwork.client import cluster as cluster_room, ending, launch, opening
+from lightwork.client.cluster import JobCluster
+from tests.client import fake_scheduler
+
+
+@pytest.fixture
+def make(monkeypatch):
+    """make(function, fake_options={...}, **options) -> (cluster, fake)."""
+    made = []
+
+    def open_fake(server, reporting):
+        return opening.join(fake_scheduler.dial(server), server, reporting)
+
+    monkeypatch.setattr(cluster_room, "open_private", open_fake)
+
+    def make(computation=None, *, hold=False, answer=fake_scheduler.run, node=fake_scheduler.NODE, **options):
+        private = functools.partial(fake_scheduler.FakePrivate, hold=hold, answer=answer, node=node)
+        monkeypatch.setattr(launch, "Private", private)
+        cluster = JobCluster(computation, **options)
+        made.append(cluster)
+        return cluster, fake_scheduler.FakePrivate.made[-1].fake
+
+    yield make
+    for cluster in made:
+        if not cluster._closed:
+            cluster._closed = True
+            ending.remove(cluster)
+            cluster._session.sever()
+    fake_scheduler.FakePrivate.made.clear()

@@ -1,0 +1,3 @@
+class Base:
+    def name(self) -> str:
+        return type(self).__name__.lower()

@@ -1,0 +1,217 @@
+"""Whatever nodes and clients do, the tables agree after every event, and when faults stop every job ends once."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lightwork.scheduler.core import commands as do
+from lightwork.scheduler.core import events as on
+from lightwork.scheduler.core.check import check
+from lightwork.scheduler.core.core import Core
+from lightwork.wire.messages import Computation, JobOptions
+
+SECOND_NS = 1_000_000_000
+
+
+class World:
+    """Nodes and clients in a few lines, and the real core between them."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.core = Core()
+        self.now_ns = 0
+        self.held: dict[str, list[int]] = {}  # node -> attempts in its hands
+        self.up: set[str] = set()
+        self.submitted: dict[str, int] = {}
+        self.delivered: dict[tuple[str, int], int] = {}
+        self.over: set[str] = set()
+        self.joined = 0
+
+    def feed(self, *events: on.Event) -> None:
+        pending = list(events)
+        while pending:
+            batch, pending = pending, []
+            for command in self.core.feed(batch, self.now_ns):
+                pending += self.obey(command)
+            assert check(self.core.state) == []
+
+    def obey(self, command: do.Command) -> list[on.Event]:
+        if isinstance(command, do.Assign):
+            assert command.node in self.up, "work was handed to a node that is away"
+            self.held[command.node] += command.tokens
+        elif isinstance(command, do.Stop):
+            stopped = [t for t in command.tokens if t in self.held.get(command.node, [])]
+            return [self.end(command.node, stopped, 5)] if stopped else []
+        elif isinstance(command, do.Revoke):
+            back = [token for token in command.tokens if token in self.held[command.node]]
+            self.held[command.node] = [token for token in self.held[command.node] if token not in back]
+            return [on.AttemptsReturned(command.node, back)]
+        elif isinstance(command, do.Release):
+            return [on.SessionReleased(command.node, command.session)] if command.node in self.up else []
+        elif isinstance(command, do.Deliver):
+            for number in command.jobs:
+                assert (command.session, number) not in self.delivered, "a job ended twice"
+                self.delivered[command.session, number] = 1
+        elif isinstance(command, do.EndSession):
+            self.over.add(command.session)
+        return []
+
+    def end(self, node: str, tokens: list[int], status: int = 0) -> on.Event:
+        self.held[node] = [token for token in self.held[node] if token not in tokens]
+        count = len(tokens)
+        durations = [self.random.choice((1_000, 90_000_000))] * count
+        return on.AttemptsEnded(node, tokens, [status] * count, durations, durations, [1] * count, b"x" * count)
+
+    def some(self, node: str) -> list[int]:
+        held = self.held[node]
+        return held[: self.random.randint(1, len(held))] if held else []
+
+    # --- what may happen ---
+
+    def client_joins(self) -> None:
+        self.joined += 1
+        name = f"s{self.joined}"
+        self.submitted[name] = 0
+        computations = [on.ComputationDefined(name, Computation(c, "function", c)) for c in "fg"]
+        self.feed(on.ClientJoined(name), *computations)
+
+    def client_submits(self) -> None:
+        session = self.any_session()
+        if session is None:
+            return
+        first, count = self.submitted[session], self.random.randint(1, 30)
+        self.submitted[session] += count
+        options = JobOptions(reentrant=self.random.choice((None, None, False)))
+        self.feed(on.JobsSubmitted(session, self.random.choice("fg"), first, [b"x"] * count, options))
+
+    def client_cancels(self) -> None:
+        session = self.any_session()
+        if session is not None and self.submitted[session]:
+            numbers = [self.random.randrange(self.submitted[session]) for _ in range(5)]
+            self.feed(on.JobsCancelled(session, numbers))
+
+    def client_dies(self) -> None:
+        session = self.any_session()
+        if session is not None and self.random.random() < 0.2:
+            self.feed(on.ClientLost(session))
+            del self.submitted[session]
+            self.delivered = {key: count for key, count in self.delivered.items() if key[0] != session}
+
+    def node_joins(self) -> None:
+        name = self.random.choice("abc")
+        if name in self.up:
+            return
+        self.up.add(name)
+        back = self.held.get(name, [])
+        self.held[name] = kept = [token for token in back if self.random.random() < 0.5]
+        self.feed(on.NodeJoined(name, self.random.randint(1, 3)))
+        self.feed(on.NodeBeat(name, held=list(kept) + [t for t in self.held[name] if t not in kept]))
+
+    def node_goes(self) -> None:
+        name = self.any_node()
+        if name is not None and self.random.random() < 0.3:
+            self.up.discard(name)
+            self.feed(on.NodeLost(name))
+
+    def node_works(self) -> None:
+        name = self.any_node()
+        if name is not None and (tokens := self.some(name)):
+            self.feed(self.end(name, tokens, self.random.choice((0, 0, 0, 1, 3))))
+
+    def node_starts(self) -> None:
+        name = self.any_node()
+        if name is not None and (tokens := self.some(name)):
+            self.feed(on.AttemptsStarted(name, tokens, [0] * len(tokens)))
+
+    def worker_dies(self) -> None:
+        name = self.any_node()
+        if name is not None and (tokens := self.some(name)):
+            self.held[name] = self.held[name][len(tokens) :]
+            blamed, rest = tokens[:1], tokens[1:]
+            death = on.AttemptsDied(name, blamed, self.random.random() < 0.7, [1], [0], b"")
+            self.feed(death, on.AttemptsReturned(name, rest))
+
+    def setup_fails(self) -> None:
+        name, session = self.any_node(), self.any_session()
+        if name is not None and session is not None and self.random.random() < 0.2:
+            self.feed(on.ComputationFailed(name, session, "g", {"type": b"X"}))
+
+    def stale_news(self) -> None:
+        name = self.any_node()
+        if name is not None:
+            token = 1 << 40 | self.random.randint(1, 500)
+            if token not in self.held[name] and all(token not in held for held in self.held.values()):
+                self.feed(on.AttemptsEnded(name, [token], [0], [1], [1], [1], b"x"))
+
+    def time_passes(self) -> None:
+        self.now_ns += self.random.choice((1, 4, 12)) * SECOND_NS
+        for name in sorted(self.up):
+            self.feed(on.NodeBeat(name, held=list(self.held[name])))
+        self.feed(on.TimePassed())
+
+    def any_node(self) -> str | None:
+        return self.random.choice(sorted(self.up)) if self.up else None
+
+    def any_session(self) -> str | None:
+        return self.random.choice(sorted(self.submitted)) if self.submitted else None
+
+    def heal(self) -> None:
+        """Faults stop: nodes that are away are given up, one healthy node does all that is left."""
+        self.now_ns += 20 * SECOND_NS
+        for name in sorted(self.up):
+            self.feed(on.NodeBeat(name, held=list(self.held[name])))
+        self.feed(on.TimePassed())
+        self.up.add("z")
+        self.held["z"] = []
+        self.feed(on.NodeJoined("z", 2))
+        for _ in range(10_000):
+            busy = [name for name in sorted(self.up) if self.held[name]]
+            if not busy:
+                return
+            for name in busy:
+                if self.held[name]:
+                    self.feed(self.end(name, list(self.held[name])))
+        raise AssertionError("jobs are handed out for ever")
+
+
+ACTIONS = [
+    World.client_joins,
+    World.client_submits,
+    World.client_submits,
+    World.client_submits,
+    World.client_cancels,
+    World.client_dies,
+    World.node_joins,
+    World.node_joins,
+    World.node_goes,
+    World.node_works,
+    World.node_works,
+    World.node_works,
+    World.node_starts,
+    World.worker_dies,
+    World.setup_fails,
+    World.stale_news,
+    World.time_passes,
+]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32), steps=st.lists(st.integers(0, len(ACTIONS) - 1), min_size=20, max_size=120))
+def test_every_job_ends_once(seed: int, steps: list[int]) -> None:
+    world = World(seed)
+    world.client_joins()
+    world.node_joins()
+    for step in steps:
+        ACTIONS[step](world)
+    world.heal()
+    for session, count in world.submitted.items():
+        missing = [number for number in range(count) if (session, number) not in world.delivered]
+        assert not missing, f"jobs {missing} of {session} never ended"
+    for session in world.submitted:
+        world.feed(on.CloseAsked(session))
+        assert session in world.over
+    assert world.core.state.sessions == {}
+    assert all(not node.attempts for node in world.core.state.nodes.values())

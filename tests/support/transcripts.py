@@ -1,0 +1,118 @@
+"""Plays a transcript against a core and compares what it says, line by line.
+
+    # comment          @ 2.5   sets the clock (seconds)
+    > Event a=1 b=2    is fed to the core        < Command ...   is what it must answer, in this order
+    = text             a line of `state_lines` that must hold now
+Several `>` lines without answers between them are one batch if they end in ` &`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from lightwork.kit.notation import TOKEN_BITS, render
+from lightwork.wire.messages import Computation, File, JobOptions, NodeStatus
+
+SECOND_NS = 1_000_000_000
+
+
+@dataclass
+class Step:
+    """Events that are fed together, at a time, and the lines that must follow."""
+
+    line: int
+    now_ns: int
+    events: list[str]
+    expected: list[str] = field(default_factory=list)
+
+
+def read(path: Path) -> list[Step]:
+    """The steps of a transcript file."""
+    steps: list[Step] = []
+    now_ns, batch = 0, False
+    for number, raw in enumerate(path.read_text().splitlines(), 1):
+        line = raw.strip()
+        if not line or line.startswith("#"):
+            continue
+        if line.startswith("@"):
+            now_ns = int(float(line[1:]) * SECOND_NS)
+        elif line.startswith(">"):
+            text = line[1:].strip()
+            if not batch:
+                steps.append(Step(number, now_ns, []))
+            batch = text.endswith("&")
+            steps[-1].events.append(text.rstrip("& "))
+        elif line.startswith("<"):
+            steps[-1].expected.append(line[1:].strip())
+        else:
+            raise ValueError(f"{path.name}:{number}: a line begins with #, @, > or <: {line}")
+    return steps
+
+
+def parse(text: str, module: Any) -> Any:
+    """An event of `module` from its notation."""
+    name, *words = text.split()
+    kind = getattr(module, name)
+    hints = get_type_hints(kind, vars(module))
+    fields = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        fields[key] = value_of(value, hints[key])
+    return kind(**fields)
+
+
+def value_of(text: str, hint: Any) -> Any:
+    """A field's value by its declared type."""
+    special: dict[Any, Callable[[str], Any]] = {
+        int: number,
+        bool: lambda text: text == "True",
+        str: lambda text: text.replace("_", " ") if " " in text else text,
+        bytes: lambda text: b"x" * int(text.rstrip("B")),
+        list[int]: lambda text: [number(item) for item in text.split(",") if item != "-"],
+        list[bytes]: lambda text: [b"x" * int(item.rstrip("B")) for item in text.split(",")],
+        list[str]: lambda text: text.split(","),
+        dict[str, bytes]: lambda text: {item: b"" for item in text.split(",")},
+        Computation: lambda text: Computation(text, "function", text),
+        JobOptions: options,
+        File: lambda text: File(text, text, 1),
+        list[tuple[int, list[File]]]: lambda text: [(int(text), [File("a", "a", 1)])],
+    }
+    return special[hint](text)
+
+
+def number(text: str) -> int:
+    """An integer, or epoch.number."""
+    epoch, dot, rest = text.partition(".")
+    return int(epoch) << TOKEN_BITS | int(rest) if dot else int(text)
+
+
+def options(text: str) -> JobOptions:
+    """`reentrant:False` and the like."""
+    values = {"True": True, "False": False, "None": None}
+    pairs = dict(item.split(":") for item in text.split(","))
+    return JobOptions(**{key: values.get(value, value) for key, value in pairs.items()})  # type: ignore[arg-type]
+
+
+def shown(command: Any) -> str:
+    """A command's line; a node's status is its name."""
+    return render(command)
+
+
+def play(path: Path, module: Any, feed: Callable[[list[Any], int], list[Any]], after: Callable[[], list[str]]) -> None:
+    """Run a transcript; AssertionError names its line. `after` gives what is wrong with the state after each step."""
+    for step in read(path):
+        events = [parse(text, module) for text in step.events]
+        said = [shown(command) for command in feed(events, step.now_ns)]
+        where = f"{path.name}:{step.line}: after {step.events}"
+        assert said == step.expected, f"{where}\n said: " + "\n       ".join(said or ["nothing"]) + _wanted(step)
+        assert after() == [], f"{where}: {after()}"
+
+
+def _wanted(step: Step) -> str:
+    return "\n want: " + "\n       ".join(step.expected or ["nothing"])
+
+
+__all__ = ["NodeStatus", "Step", "parse", "play", "read"]
