@@ -9,7 +9,7 @@ import sys
 
 import lightwork
 
-WORDS = ["socket", "deprecated", "recursion", "unicode", "sqlite3", "cancel", "parsec", "whether"]
+WORDS = ["socket", "deprecated", "recursion", "unicode", "cancel", "whether", "posix", "parrot"]
 
 
 def load():
@@ -37,7 +37,7 @@ def main(words):
         jobs = [(word, cluster.submit(word)) for word in words]
         results = [(word, job.get()) for word, job in jobs]
     for word, (_, _, names) in results:
-        print(f"{word}: {len(names)} files, {', '.join(names[:4])}{'...' if names[4:] else ''}")
+        print(f"{word}: {len(names)} files {' '.join(names[:4])}{' ...' if names[4:] else ''}")
     loaders = {loader for _, (loader, _, _) in results}
     workers = {worker for _, (_, worker, _) in results}
     print(f"{len(results)} jobs in {len(workers)} workers; the sources were read {len(loaders)} time(s)")

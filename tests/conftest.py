@@ -7,7 +7,21 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-INTEGRATION = ("e2e", "examples", "worker", "node/test_agent", "node/test_service", "cli/test_run", "cli/test_demo")
+INTEGRATION = (
+    "e2e",
+    "examples",
+    "worker",
+    "node/test_arena",
+    "node/test_deaths",
+    "node/test_files",
+    "node/test_jobs",
+    "node/test_limits",
+    "node/test_output",
+    "node/test_restart",
+    "node/test_setup",
+    "cli/test_run",
+    "cli/test_demo",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

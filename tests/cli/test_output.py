@@ -1,6 +1,7 @@
 """Talk and the bar, without a terminal; with one they are tested in test_run_terminal.py."""
 
 import io
+import sys
 
 import pytest
 
@@ -41,3 +42,10 @@ def test_bytes_are_written_as_they_are():
     stream = io.TextIOWrapper(bytes_below, encoding="ascii")
     output.write(stream, b"\xff\0\r\n")
     assert bytes_below.getvalue() == b"\xff\0\r\n"
+
+
+def test_talk_begins_a_line(capfd):
+    output.write(sys.stderr, b"no end")
+    output.error("next")
+    output.error("and next")
+    assert capfd.readouterr().err == "no end\nerror: next\nerror: and next\n"

@@ -171,6 +171,17 @@ def test_outputs_come_back_by_job(tmp_path):
         assert found["2/result.txt"].read_text() == "two"
 
 
+def test_files_lie_where_the_job_runs_with_outputs_and_stdin_too(tmp_path):
+    (tmp_path / "given.txt").write_text("given")
+    program = script(tmp_path / "copy", "open('made.out', 'w').write(open('given.txt').read())\n")
+    given = ["-f", "given.txt", "-a", "1", "-a", "2", program]
+    assert lightwork("run", "--outputs", "*.out", *given, cwd=tmp_path).returncode == 0
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in (tmp_path / "outputs").rglob("*.*"))
+    assert found == ["outputs/1/made.out", "outputs/2/made.out"]
+    assert (tmp_path / "outputs" / "2" / "made.out").read_text() == "given"
+    assert lightwork("run", "--stdin", "-", *given, cwd=tmp_path, stdin=b"x").returncode == 0
+
+
 FAIL = """
 import os, sys
 print("out", sys.argv[1])
@@ -201,6 +212,15 @@ def test_failures_are_counted_and_told(tmp_path):
     assert quiet.returncode == 1
     assert quiet.stderr.startswith(b"why 3\nerror: job 1 (3) failed")
     assert b"of 2 jobs" not in quiet.stderr
+
+
+def test_a_file_that_is_only_here_gets_a_hint_once(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    result = lightwork("run", "-a", "notes.txt", "-a", "notes.txt", "cat", cwd=tmp_path)
+    assert result.returncode == 2
+    hint = b"hint: jobs do not run in this directory; send notes.txt with -f, or give its full path\n"
+    assert result.stderr.count(hint) == 1
+    assert lightwork("run", "-f", "notes.txt", "-a", "notes.txt", "cat", cwd=tmp_path).stdout == b"x"
 
 
 def test_more_than_a_hundred_failures(tmp_path):

@@ -69,6 +69,15 @@ def screen(shown):
     return [line for line in lines if line]
 
 
+def test_half_a_line_is_not_drawn_over(tmp_path):
+    shown, status = on_terminal("run", "-a", "0.6 a", "-a", "0.3 b", "-a", "0 c", "sh", "-c", PRINT, "sh", cwd=tmp_path)
+    assert status == 0
+    assert screen(shown) == ["abc"]
+
+
+PRINT = 'sleep $1; printf "%s" $2'
+
+
 def test_data_in_a_pipe_stays_clean(program, tmp_path):
     with open(tmp_path / "out", "wb") as out:
         shown, status = on_terminal("run", *SLEEPS, program, cwd=tmp_path, stdout=out)

@@ -6,7 +6,7 @@ import functools
 
 import pytest
 
-from lightwork.client import cluster as cluster_room, ending, launch, opening
+from lightwork.client import ending, launch, opening
 from lightwork.client.cluster import JobCluster
 from tests.client import fake_scheduler
 
@@ -19,10 +19,12 @@ def make(monkeypatch):
     def open_fake(server, reporting):
         return opening.join(fake_scheduler.dial(server), server, reporting)
 
-    monkeypatch.setattr(cluster_room, "open_private", open_fake)
+    monkeypatch.setattr(opening, "open_private", open_fake)
 
-    def make(computation=None, *, hold=False, answer=fake_scheduler.run, node=fake_scheduler.NODE, **options):
-        private = functools.partial(fake_scheduler.FakePrivate, hold=hold, answer=answer, node=node)
+    def make(
+        computation=None, *, hold=False, answer=fake_scheduler.run, node=fake_scheduler.NODE, arenas=None, **options
+    ):
+        private = functools.partial(fake_scheduler.FakePrivate, hold=hold, answer=answer, node=node, arenas=arenas)
         monkeypatch.setattr(launch, "Private", private)
         cluster = JobCluster(computation, **options)
         made.append(cluster)

@@ -12,12 +12,15 @@ import socket
 import threading
 import time
 from collections import deque
+from typing import Any
 
 from msgspec import Struct
 
 from lightwork.client.launch import LaunchOptions
 from lightwork.client.opening import hello_of
 from lightwork.model.states import ClusterEvent, JobState
+from lightwork.payload.reading import unpack_value
+from lightwork.store.arena import Arena
 from lightwork.transport.dial import adopt
 from lightwork.wire.connection import Connection
 from lightwork.wire.messages import (
@@ -76,7 +79,7 @@ def run(job: FakeJob) -> tuple[int, int, bytes]:
     if job.computation.kind != "function":
         return int(JobState.FINISHED), RETURNED, b""
     call, *_ = pickle.loads(job.computation.payload)
-    args, kwargs = pickle.loads(job.payload)
+    args, kwargs = unpack_value(job.payload)
     try:
         if job.options.chunk:
             return value([call(*row) for row in args[0]])
@@ -281,13 +284,13 @@ class FakePrivate:
 
     made: deque = deque(maxlen=4)
 
-    def __init__(self, name, session, slots, **how):
+    def __init__(self, name, session, slots, *, arenas=None, **how):
         ours, theirs = socket.socketpair()
         for sock in (ours, theirs):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self.ours = ours
         self.fake = FakeScheduler(theirs, **how)
-        self.arenas = _NoArenas()
+        self.arenas: Any = arenas or _NoArenas()
         self.options = LaunchOptions(
             slots=slots,
             name=name,
@@ -310,8 +313,9 @@ class FakePrivate:
     def obituary(self):
         return "The scheduler (process 0) is gone: it was killed by SIGKILL.\nits last words"
 
-    def end(self, *, clean):
+    def end(self, *, clean, keep_results=False):
         self.ended.append(clean)
+        self.arenas.close(keep_results=keep_results)
 
     def discard(self):
         self.fake.die()
@@ -321,8 +325,24 @@ class FakePrivate:
 
 
 class _NoArenas:
-    arguments = None
-    results = None
+    arguments: Any = None
+    results: Any = None
+
+    def close(self, *, keep_results=False):
+        pass
+
+
+class RealArenas(_NoArenas):
+    """Shared memory, small; the fake's thread is agent and worker."""
+
+    def __init__(self, capacity=8 << 20):
+        self.arguments = Arena.create(capacity)
+        self.results = Arena.create(capacity)
+
+    def close(self, *, keep_results=False):
+        self.arguments.close()
+        if not keep_results:
+            self.results.close()
 
 
 def dial(private):

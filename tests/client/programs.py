@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from lightwork.client import cluster as cluster_room, launch, opening
+from lightwork.client import launch, opening
 from lightwork.client.cluster import JobCluster
 from lightwork.model.errors import ForkedCluster
 from lightwork.wire.messages import Cancel, Close
@@ -34,7 +34,7 @@ def make(**how):
         return opening.join(fake_scheduler.dial(server), server, reporting)
 
     vars(launch)["Private"] = Private
-    vars(cluster_room)["open_private"] = open_fake
+    vars(opening)["open_private"] = open_fake
     cluster = JobCluster(double, **options)
     return cluster, FakePrivate.made[-1].fake
 

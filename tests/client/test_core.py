@@ -27,9 +27,7 @@ def new_core() -> Any:
 
 
 def record():
-    made = Record()
-    made.state, made.index, made.raw, made.news, made.extra = 0, 0, None, None, None
-    return made
+    return Record(None)
 
 
 def add(core, under, count=1, payload=b"x"):

@@ -112,6 +112,7 @@ def test_jobs_submitted_at_the_moment_of_death_end_too(make):
         fake.die()
         thread.join(10)
         assert not thread.is_alive()
+        assert all(job.finish.wait(15) for job in jobs)
         assert {job.status for job in jobs} == {JobState.LOST}
 
 

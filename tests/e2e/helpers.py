@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from lightwork import Job
+
 PROMISED_S = 5.0
 LIMIT_S = 3 * PROMISED_S  # limits on waiting are three times what is promised
 
@@ -28,6 +30,11 @@ def alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def said(job: Job) -> str:
+    """What a failed job's error says."""
+    return job.exception or ""
 
 
 def marked(mark: str) -> list[int]:

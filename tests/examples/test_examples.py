@@ -170,8 +170,8 @@ def test_provisional_results_and_cancel(tmp_path):
 
 def test_in_memory(tmp_path):
     shown = example("in_memory.py", "socket", "deprecated", "no_such_word_anywhere", cwd=tmp_path)
-    found(r"^socket: \d+ files, ", shown)
-    found(r"^no_such_word_anywhere: 0 files", shown)
+    found(r"^socket: \d+ files \w+\.py ", shown)
+    found(r"^no_such_word_anywhere: 0 files $", shown)
     jobs, workers, read = map(int, found(r"(\d+) jobs in (\d+) workers; .* (\d+) time", shown))
     assert jobs == 3
     assert read == (1 if hasattr(os, "fork") else workers)

@@ -115,6 +115,9 @@ def test_setup_failed():
     got = ended(JobState.FAILED, outcome.NOT_RUN, type="SetupFailed", message="setup raised", traceback=TRACEBACK)
     assert type(got.error) is errors.SetupFailed
     assert "1 / 0" in str(got.error.__cause__)
+    got = ended(JobState.FAILED, outcome.NOT_RUN, type="KeyError", message="'x'", during="setup", traceback=TRACEBACK)
+    assert type(got.error) is errors.SetupFailed
+    assert str(got.error) == "setup failed: KeyError: 'x'"
 
 
 def test_a_poisoned_job_says_how_it_died():

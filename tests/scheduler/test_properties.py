@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
-from lightwork.scheduler.core import commands as do
-from lightwork.scheduler.core import events as on
+from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.check import check
 from lightwork.scheduler.core.core import Core
 from lightwork.wire.messages import Computation, JobOptions

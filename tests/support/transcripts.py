@@ -74,7 +74,7 @@ def value_of(text: str, hint: Any) -> Any:
         list[int]: lambda text: [number(item) for item in text.split(",") if item != "-"],
         list[bytes]: lambda text: [b"x" * int(item.rstrip("B")) for item in text.split(",")],
         list[str]: lambda text: text.split(","),
-        dict[str, bytes]: lambda text: {item: b"" for item in text.split(",")},
+        dict[str, bytes]: lambda text: dict.fromkeys(text.split(","), b""),
         Computation: lambda text: Computation(text, "function", text),
         JobOptions: options,
         File: lambda text: File(text, text, 1),

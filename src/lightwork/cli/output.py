@@ -12,6 +12,7 @@ from typing import ClassVar, TextIO
 _COLOURS = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "hint": "\x1b[36m"}
 _REDRAW_S = 0.1
 _lock = threading.Lock()
+_midline = False  # a job's last words stand before the cursor, without an end of line
 
 
 def on_terminal() -> bool:
@@ -21,16 +22,21 @@ def on_terminal() -> bool:
 
 def say(text: str) -> None:
     """One piece of talk, above the bar if there is one."""
+    global _midline
     with _lock:
         Bar.erase()
-        print(text, file=sys.stderr, flush=True)
+        print("\n" * _midline + text, file=sys.stderr, flush=True)
+        _midline = False
 
 
 def write(stream: TextIO, data: bytes) -> None:
     """Bytes of a job, as they are, to our stdout or stderr; above the bar."""
+    global _midline
     if data and stream is not None:  # our caller may have closed it: then nobody wants them
         with _lock:
             Bar.erase()
+            if stream is sys.stderr or (stream.isatty() and on_terminal()):
+                _midline = not data.endswith(b"\n")
             stream.buffer.write(data)
             stream.buffer.flush()
 
@@ -71,7 +77,7 @@ class Bar:
 
     def update(self, done: int, total: int | None, text: str = "") -> None:
         """Draw anew, at most ten times a second. `total` is None while nobody knows it."""
-        if self.shown and time.monotonic() >= self._next:
+        if self.shown and not _midline and time.monotonic() >= self._next:
             self._next = time.monotonic() + _REDRAW_S
             with _lock:
                 self._draw(render(done, total, text, shutil.get_terminal_size().columns - 1, _ink()))

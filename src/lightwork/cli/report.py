@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 
@@ -26,6 +27,12 @@ def failure(number: int, arguments: Sequence[str], node: str, reason: str, stder
 def incomplete(number: int, arguments: Sequence[str], stream: str, dropped: int) -> str:
     """Which job printed more than was kept."""
     return f"job {number}{shown_arguments(arguments)}: {size(dropped)} in the middle of its {stream} are left out"
+
+
+def only_here(words: Sequence[str], sent: Sequence[str]) -> str:
+    """The first word that names a file of this directory, by a relative path, that was not sent along."""
+    relative = (word for word in words if not os.path.isabs(word) and word not in sent)
+    return next((printable(word) for word in relative if os.path.isfile(word)), "")
 
 
 def shown_arguments(arguments: Sequence[str]) -> str:

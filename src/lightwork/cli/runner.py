@@ -63,16 +63,18 @@ class _Runner:
         self._flow: Flow[Job] = Flow(slots=options.slots or os.cpu_count() or 1, ordered=options.ordered)
         self._arguments: dict[int, list[str]] = {}  # of the jobs that are not yet shown
         self._failed = 0
+        self._hinted = False
 
     def run(self) -> int:
         options = self._options
         given = argument_lists(options)
         stdin, env = _read(options.stdin), arguments.environment(options.env)
         with _cluster(options, self._flow.ended) as cluster:
+            jobs = cluster.options(stdin=stdin, env=env, depends=options.files if _own_directory(options) else ())
 
             def submit(number: int, words: list[str]) -> None:
                 self._arguments[number] = words
-                cluster.options(id=number, stdin=stdin, env=env).submit(*words)
+                jobs.submit_job_id(number, *words)
 
             for job in self._flow.shown(given, submit, _printed):
                 if job is not None:
@@ -90,10 +92,19 @@ class _Runner:
         output.write(sys.stderr, job.stderr_bytes)
         if job.status is not JobState.FINISHED:
             self._failed += 1
-            output.error(report.failure(job.id, words, job.node or "", _reason(job), job.stderr_bytes))
+            line = report.failure(job.id, words, job.node or "", _reason(job), job.stderr_bytes)
+            output.error(line, hint=self._hint(words))
         elif job.dropped[0]:
             self._failed += 1
             output.error(report.incomplete(job.id, words, "stdout", job.dropped[0]), hint="--output-limit keeps more")
+
+    def _hint(self, words: list[str]) -> str:
+        """Said once: what newcomers run into first."""
+        here = report.only_here(words, self._options.files)
+        if not here or self._hinted:
+            return ""
+        self._hinted = True
+        return f"jobs do not run in this directory; send {here} with -f, or give its full path"
 
 
 def argument_lists(options: Options) -> Iterator[list[str]]:
@@ -112,6 +123,11 @@ def _arguments(template: tuple[str, ...], text: str) -> list[str]:
     return words
 
 
+def _own_directory(options: Options) -> bool:
+    """Whether each job runs in its own directory. Then its files must lie there; else beside the program."""
+    return bool(options.outputs or options.stdin)
+
+
 class _Cluster(JobCluster):
     def _say_failures(self) -> None:
         """Each failure was told when its turn came."""
@@ -120,7 +136,7 @@ class _Cluster(JobCluster):
 def _cluster(options: Options, ended: Callable[[Job], None]) -> JobCluster:
     return _Cluster(
         options.program,
-        depends=list(options.files),
+        depends=() if _own_directory(options) else options.files,
         callback=ended,
         name=options.name,
         slots=options.slots,

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import os
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from lightwork.client import ending, launch, options as given, report, waiting
-from lightwork.client.completing import as_completed
-from lightwork.client.defining import Definitions
-from lightwork.client.job import Job
-from lightwork.client.opening import open_private
-from lightwork.client.plan import Plan
-from lightwork.client.progress import Bar
-from lightwork.client.report import ClusterStatus
-from lightwork.client.submitting import Submitter, run_map
+from lightwork.client import ending, launch, options as given
 from lightwork.kit.text import count
 from lightwork.model.errors import UserError
-from lightwork.model.states import ClusterEvent
-from lightwork.wire.messages import NodeStatus
+
+if TYPE_CHECKING:  # the rest of the room is imported where it is needed: while the child starts, in `_open`
+    from lightwork.client.job import Job
+    from lightwork.client.plan import Plan
+    from lightwork.client.report import ClusterStatus
+    from lightwork.client.submitting import Submitter
+    from lightwork.model.states import ClusterEvent
+    from lightwork.wire.messages import JobOptions, NodeStatus
 
 OUTPUT_LIMIT = 1 << 20  # of the beginning and of the end of each of a job's streams
 
@@ -39,7 +38,8 @@ class JobCluster:
     setup           function that runs once on each node before any job, with `setup_args`; what it returns jobs get by
                     `lightwork.node_value()`
     cleanup         True or False: whether shipped files are removed at the end; or a function, run once on each node
-    dest_path       directory for shipped files on the node, below its own; alias transfer_dest
+    dest_path       directory for shipped files on the node, where jobs run: below the node's own, or an absolute path;
+                    kept for the next cluster with `cleanup=False`; alias transfer_dest
     name            of the cluster, for people
     timeout         seconds that a job may run
     memory          bytes that a job and its children may use, or text such as "8G"
@@ -95,16 +95,22 @@ class JobCluster:
         if slots is not None and (not isinstance(slots, int) or slots < 1):
             raise UserError(f"slots={slots!r} must be at least 1.")
         self._closed = False
-        self._definitions = Definitions(preparing, job_options)
         self._wall_time_s: float | None = None
         self._default: Plan | None = None
         self._name = name or ""
-        self._open(computation, reporting, slots)
-
-    def _open(self, computation: Any, reporting: given.Reporting, slots: int | None) -> None:
         self._server = launch.Private(self._name or _name_of(computation), launch.new_session(), slots)
+        self._open(computation, preparing, job_options, reporting)
+
+    def _open(
+        self, computation: Any, preparing: given.Preparing, job_options: JobOptions, reporting: given.Reporting
+    ) -> None:
+        """While the child starts, import what the rest needs, and pack the computation; then connect."""
         try:
-            packed = self._definitions.pack(computation) if computation is not None else None  # while the child starts
+            from lightwork.client.defining import Definitions
+            from lightwork.client.opening import open_private
+
+            self._definitions = Definitions(preparing, job_options)
+            packed = self._definitions.pack(computation) if computation is not None else None
             self._session = open_private(self._server, reporting)
         except BaseException:
             self._server.discard()
@@ -155,6 +161,8 @@ class JobCluster:
         self._session.check()
         packed = self._plan.packed if computation is None else None
         own = given.Own(depends=given.depends_of(depends), timeout=timeout, stdin=stdin, env=env)
+        from lightwork.client.submitting import Submitter
+
         return Submitter(self._definitions.plan_with(self._session, packed, computation, own), id)
 
     def map(
@@ -171,6 +179,8 @@ class JobCluster:
             iterables = iterables[1:]
         else:
             plan = self._plan
+        from lightwork.client.submitting import run_map
+
         return run_map(plan, iterables, chunksize=chunksize, progress=progress, ordered=ordered)
 
     def as_completed(self, jobs: Iterable[Job | None], limit: int | None = None) -> Iterator[Job]:
@@ -188,6 +198,8 @@ class JobCluster:
                 while not good_enough(ended):
                     ended = yield cluster.submit(better_than(ended))
         """
+        from lightwork.client.completing import as_completed
+
         return as_completed(self._session, jobs, limit)
 
     def wait(self, timeout: float | None = None, progress: bool = False) -> bool:
@@ -198,6 +210,8 @@ class JobCluster:
         session = self._session
         session.waits.check_thread("the end of all jobs")
         core = session.core
+        from lightwork.client.progress import Bar
+
         with Bar(self._name, wanted=progress) as bar:
 
             def tick() -> None:
@@ -221,7 +235,7 @@ class JobCluster:
 
     def cancel(self, jobs: Job | Iterable[Job]) -> bool:
         """Cancel a job, or several; True if any had not ended. A running one is interrupted (KeyboardInterrupt)."""
-        return self._session.cancel([jobs] if isinstance(jobs, Job) else jobs)
+        return self._session.cancel(jobs if isinstance(jobs, Iterable) else [jobs])
 
     # --- what it tells ---
 
@@ -232,6 +246,8 @@ class JobCluster:
 
     def status(self) -> ClusterStatus:
         """The nodes, how many jobs have not ended, and why the oldest queued ones wait."""
+        from lightwork.client.report import ClusterStatus
+
         session = self._session
         latest = session.status if self._closed else session.waits.ask_status() or session.status
         pending = session.core.unfinished()
@@ -245,6 +261,8 @@ class JobCluster:
         """Print a table of what ran where: slots, jobs, seconds per job, node time, bytes; and the speed-up."""
         if wall_time is None:
             wall_time = self._wall_time_s or time.monotonic() - self._session.began
+        from lightwork.client import report
+
         report.show(self.status().nodes, wall_time)
 
     print_status = stats
@@ -282,12 +300,21 @@ class JobCluster:
         finally:
             if not clean:
                 session.sever()
-            self._server.end(clean=clean)
+            self._end_server(clean)
         self._say_failures()
+
+    def _end_server(self, clean: bool) -> None:
+        payloads, results = self._session.payloads, self._server.arenas.results
+        keep = payloads.unopened() > 0 and results is not None
+        if keep and results is not None:
+            weakref.finalize(payloads, results.close)
+        self._server.end(clean=clean, keep_results=keep)
 
     def _say_failures(self) -> None:
         """How many jobs failed, in a line. (`lightwork run` speaks of each by itself, and overrides this.)"""
         core = self._session.core
+        from lightwork.client import report, waiting
+
         line = report.closing_line(core.failed, core.ended, core.first_failed)
         if line:
             waiting.say(line)

@@ -33,6 +33,7 @@ from lightwork.wire.messages import Message
 FLUSH_S = 0.0005  # so long may a submitted job wait for company
 LOOK_S = 1.0  # a thread that waits looks this often whether something is to be sent
 IDLE_LOOK_S = 5.0  # and the background thread this often
+REST_S = 0.002  # so long it lets results come together while nobody waits for them
 GRACE_S = 0.02  # so long the background thread leaves the line to threads that were just reading
 
 _now = time.monotonic
@@ -77,6 +78,9 @@ class Owner(Protocol):
 
     def outgoing(self, *, idle: bool) -> deque[Outgoing]:
         """What is to be sent now, to be taken away as it is sent; `idle`: the line has nothing better to do."""
+
+    def attentive(self) -> bool:
+        """Whether somebody is to hear of each piece of news at once."""
 
     def broken(self, error: BaseException) -> None:
         """The line is lost, or what came over it was nonsense."""
@@ -269,6 +273,8 @@ class Connection:
                 self._reader = None
             if self._gates:
                 self._open_gates()
+        if not self._waiting and not self._owner.attentive():
+            time.sleep(REST_S)  # let more come together: each wake-up beside a busy program costs it dearly
 
     def close(self) -> None:
         """Let go of the line; waiting threads return."""

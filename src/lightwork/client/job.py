@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import threading
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from lightwork.client.core import FINISHED, RUNNING
-from lightwork.client.records import Extra, News, Record
+from lightwork.client.records import Record
 from lightwork.model.errors import NotReady
 from lightwork.model.states import JobState
 from lightwork.payload.reading import unpack_value
@@ -17,30 +18,14 @@ from lightwork.payload.results import Ended, Output
 from lightwork.wire.messages import FUNCTION, Results
 from lightwork.wire.outcome import ARENA_REFERENCE, IN_ARENA
 
-if TYPE_CHECKING:
-    from lightwork.client.plan import Plan
-
 _SILENT = Output()
 
 
-class Job(Record):
+class Job(Record, gc=False, eq=False):
     """One run of a computation. `id` is yours to set (at first: its number, from 0); `uid` is its identity.
 
     `job()` waits and returns the result, or None if the job failed; `get()` raises the job's own error instead.
     """
-
-    __slots__ = ("_submitted", "id")
-
-    id: Any
-    under: Plan
-
-    def __init__(self, under: Plan, job_id: Any, submitted: float) -> None:
-        self.state = 0
-        self.news: News | None = None
-        self.extra: Extra | None = None
-        self.under = under
-        self.id = job_id
-        self._submitted = submitted
 
     def __repr__(self) -> str:
         return f"<Job {self.id!r} {self.status.name}>"
@@ -75,7 +60,7 @@ class Job(Record):
         if type(made) is tuple:
             return made[0]
         if made.error is not None:
-            raise made.error
+            raise _again(made.error)
         return made.value
 
     def __await__(self) -> Generator[Any, None, Any]:
@@ -244,7 +229,7 @@ class Job(Record):
     @property
     def submit_time(self) -> float:
         """When it was submitted: seconds since 1970."""
-        return self._submitted + self.under.session.epoch
+        return self.submitted + self.under.session.epoch
 
     @property
     def start_time(self) -> float | None:
@@ -279,6 +264,16 @@ class Job(Record):
     def cancel(self) -> bool:
         """Cancel it; True if it had not ended. A running job is interrupted and may still return its best result."""
         return self.under.session.cancel([self])
+
+
+def _again(error: BaseException) -> BaseException:
+    """An error of its own for each `get()`: tracebacks do not pile up, and what is kept leads to nobody's variables."""
+    try:
+        fresh = copy.copy(error)
+    except Exception:  # noqa: BLE001  a __reduce__ of the user's may raise anything; then the one and only is raised
+        return error
+    fresh.__cause__ = error.__cause__
+    return fresh
 
 
 def failed_item(job: Job) -> int | None:

@@ -117,12 +117,13 @@ class Arenas:
         found = [self.arguments, self.results]
         return [arena.descriptor for arena in found if arena is not None and not arena.path]
 
-    def close(self) -> None:
-        """Let go of both."""
+    def close(self, *, keep_results: bool = False) -> None:
+        """Let go of both; `keep_results`: somebody may still read there, and closes it then."""
         for arena in (self.arguments, self.results):
             if arena is not None:
-                arena.close()
-                if arena.path:
+                if arena is not self.results or not keep_results:
+                    arena.close()
+                if arena.path and sys.platform != "win32":  # there, the directory's removal takes what can be taken
                     Path(arena.path).unlink(missing_ok=True)
         self.arguments = self.results = None
 
@@ -227,13 +228,14 @@ class Private:
         sentence = f"The scheduler (process {self.pid}) is gone: {self._ending(1.0)}."
         return "\n".join(filter(None, (sentence, self._tail())))  # its last words are there once it has ended
 
-    def end(self, *, clean: bool) -> None:
+    def end(self, *, clean: bool, keep_results: bool = False) -> None:
         """After the goodbye: wait until it is gone, at most END_S. Only the log of a bad end stays."""
         try:
             code = self._process.wait(END_S)
         except subprocess.TimeoutExpired:
             code = -1
         self.kill()
+        self.arenas.close(keep_results=keep_results)
         self._remove(keep_log=not (clean and code == 0) and bool(self._tail()))
 
     def kill(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -40,6 +41,8 @@ class Payloads:
         self._reader = ArenaReader(results, released) if results is not None else None
         self._released = released
         self._lock = threading.Lock()
+        self._guarded = 0
+        self._forgotten: deque[bytes] = deque()
         self._opening = threading.RLock()  # a result in shared memory is read once; reading it may run users' code
 
     def store(self, payload: LargePayload, wait_for_room: Callable[[], bool]) -> tuple[bytes, Place | None]:
@@ -89,6 +92,7 @@ class Payloads:
                 return job.raw
             if job.extra is not None and job.extra.guard is not None:
                 job.extra.guard.spent = True
+                self._guarded -= 1
             job.raw = job.peek()
             return job.raw
 
@@ -99,10 +103,20 @@ class Payloads:
             with self._opening:
                 if type(job.raw) is bytes:
                     job.more().guard = ArenaGuard(self, status, job.raw)
+                    self._guarded += 1
+
+    def unopened(self) -> int:
+        """How many results that somebody may still ask for lie in shared memory."""
+        return self._guarded - len(self._forgotten)
 
     def forget(self, reference: bytes) -> None:
-        """A value in shared memory that will never be opened."""
+        """A value in shared memory that will never be opened. Called by finalizers: no lock is taken."""
         self._released(ARENA_REFERENCE.unpack(reference)[0])
+
+    def note_forgotten(self, reference: bytes) -> None:
+        """As `forget`, for a result that was guarded."""
+        self._forgotten.append(reference)
+        self.forget(reference)
 
 
 class ArenaGuard:
@@ -119,7 +133,7 @@ class ArenaGuard:
     def __del__(self) -> None:
         if not self.spent:
             raw = self._raw
-            self._payloads.forget(decode_outcome(raw).value if self._status & ENVELOPE else raw)
+            self._payloads.note_forgotten(decode_outcome(raw).value if self._status & ENVELOPE else raw)
 
 
 class Lazy:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from lightwork.payload.arguments import pack_job
+from lightwork.payload.arguments import pack_job, pack_plain
 from lightwork.payload.computation import PackedComputation
 from lightwork.payload.programs import program_arguments
 from lightwork.wire.messages import Computation, JobOptions
@@ -32,6 +32,9 @@ class Plan:
         packed = self.packed
         if not packed.is_function:
             return program_arguments(args, kwargs)
+        plain = pack_plain(args, kwargs)
+        if plain is not None:
+            return plain
         wider, payload = pack_job(packed, args, kwargs)
         if wider is not packed:
             self.session.blobs.update(wider.blobs)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
+from msgspec import Struct
+
 from lightwork.wire.messages import Computation, JobOptions, Place, Results, Running
 
 
@@ -43,18 +45,22 @@ class Extra:
         self.trouble: BaseException | None = None  # why it ended, if the client itself ended it
 
 
-class Record:
-    """One job. `index`: its row in `news`; once taken by user code, the complement of it (negative)."""
+class Record(Struct, gc=False, eq=False):
+    """One job. `index`: its row in `news`; once taken by user code, the complement of it (negative).
 
-    __slots__ = ("number", "state", "raw", "news", "index", "extra", "under")
+    The garbage collector does not look at records: a million of them would cost it dearly, and they are in no cycle once
+    they have ended. (Errors are raised as copies, so that no traceback is kept that leads back here.)
+    """
 
-    number: int
-    state: int
-    raw: object  # arguments until they are sent; then None; then the outcome, or what was made of it
-    news: News | None
-    index: int
-    extra: Extra | None
-    under: Under
+    under: Any  # an Under
+    id: Any = None
+    submitted: float = 0.0
+    number: int = -1
+    state: int = 0
+    raw: object = None  # arguments until they are sent; then None; then the outcome, or what was made of it
+    news: News | None = None
+    index: int = 0
+    extra: Extra | None = None
 
     def more(self) -> Extra:
         """The rare attributes, made when first needed."""

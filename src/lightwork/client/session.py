@@ -139,6 +139,10 @@ class Session:
             return False
         return self.waits.until(lambda: core.ended > ended, None, lambda: "room in shared memory for large arguments")
 
+    def attentive(self) -> bool:
+        """Whether news must reach somebody at once: callbacks (for the connection)."""
+        return self.callbacks.wanted
+
     def unsent(self) -> bool:
         """Whether something urgent waits to be sent (for the connection)."""
         return bool(self.core.groups or self.core.outbox) or self.core.due()

@@ -25,6 +25,10 @@ class Submitter:
         """Submit one job with the function's (or program's) own arguments."""
         return self._plan.session.submit(self._plan, args, kwargs, self._id)
 
+    def submit_job_id(self, job_id: Any, /, *args: Any, **kwargs: Any) -> Job:
+        """As `submit`; the job's `id` is `job_id`."""
+        return self._plan.session.submit(self._plan, args, kwargs, job_id)
+
     def map(
         self,
         *iterables: Iterable[Any],

@@ -27,6 +27,8 @@ from lightwork.transport.endpoint import connect, listen
 from lightwork.transport.memory import memory_pair
 from lightwork.wire.messages import PROTOCOL, Hello
 
+LASTING = "dest"  # the same for all embedded nodes of this user, and no session's name
+
 
 def run(given: dict[str, Any], keeper: KeeperProcess | None, *, is_agent: bool) -> None:
     """To the end. `keeper` was started already."""
@@ -57,6 +59,7 @@ def _make_agent(options: Options, keeper: KeeperProcess | None) -> Agent:
         name=platform.node(),
         slots=options.slots or os.cpu_count() or 1,
         directory=node_directory(options.session),
+        lasting=node_directory(LASTING),
         address="127.0.0.1",
         arenas=arenas,
         results=results,

@@ -1,4 +1,4 @@
-"""Attempt tokens: scheduler epoch and number in one integer (u64), by which late news of a dead attempt is recognised."""
+"""Attempt tokens: scheduler epoch and number in one integer, by which late news of a dead attempt is recognised."""
 
 from __future__ import annotations
 

@@ -24,7 +24,21 @@ from lightwork.wire.messages import FUNCTION, Computation
 _dumps = pickle.dumps
 _BY_NAME = b"\x93"
 _SUSPECT = 64 << 10  # arguments that alone are so large are not even tried in one piece
-_LONG = (bytes, str, bytearray)
+_LONG = frozenset((bytes, str))
+_HEAVY = frozenset((bytes, str, bytearray))
+
+
+_ATOMS = frozenset((int, float, bool, type(None)))
+
+
+def pack_plain(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | None:
+    """Numbers and short texts, which name nothing and are never large; None: not only such. The common case, 0.4 us."""
+    for value in (*args, *kwargs.values()) if kwargs else args:
+        kind = type(value)
+        if kind not in _ATOMS and (kind not in _LONG or len(value) >= _SUSPECT):
+            return None
+    data = _dumps((args, kwargs), 5)
+    return data if len(data) < limits.INLINE_MAX else None
 
 
 class Needs(Exception):
@@ -58,7 +72,7 @@ def pack_chunk(packed: PackedComputation, items: list[tuple[Any, ...]]) -> tuple
 def pack_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], packed: PackedComputation | None = None) -> Payload:
     """Bytes, or a LargePayload to be written into a region. Raises Needs, CannotTravel."""
     for value in (*args, *kwargs.values()) if kwargs else args:
-        if type(value) in _LONG and len(value) >= _SUSPECT:
+        if type(value) in _HEAVY and len(value) >= _SUSPECT:
             return _pack_carefully(args, kwargs, packed)
     buffers: list[pickle.PickleBuffer] = []
     try:

@@ -230,6 +230,7 @@ def digest_of(*parts: str | bytes) -> str:
 def _checked_path(dest_path: str) -> str:
     path = os.fspath(dest_path).replace("\\", "/")
     parts = path.split("/")
-    if path.startswith("/") or ".." in parts or ":" in parts[0]:
-        raise UserError(f"dest_path '{dest_path}' must be a relative path below the node's own directory.")
-    return "/".join(part for part in parts if part not in ("", "."))
+    if ".." in parts:
+        raise UserError(f"dest_path '{dest_path}' must not have '..' in it.", hint="an absolute path may lie anywhere")
+    absolute = path.startswith("/") or ":" in parts[0]
+    return path if absolute else "/".join(part for part in parts if part not in ("", "."))

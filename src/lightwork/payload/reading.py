@@ -22,6 +22,7 @@ VIEWS_MAX = 128
 _PICKLE = b"\x80"  # how every pickle begins
 _CLASS_BY_VALUE = b"_class_setstate"  # what cloudpickle writes when a class comes by value
 _LOOKED_AT = 64 << 10
+_TINY = 64  # no class by value is so short
 
 
 class Mapped(Protocol):
@@ -38,8 +39,9 @@ class Mapped(Protocol):
 
 def unpack_value(payload: bytes) -> Any:
     """The value of a payload that lies in memory of its own; raises whatever unpickling raises."""
-    if _CLASS_BY_VALUE not in payload and payload[:1] == _PICKLE:
-        return pickle.loads(payload)
+    if len(payload) < _TINY or _CLASS_BY_VALUE not in payload:
+        if payload[:1] == _PICKLE:
+            return pickle.loads(payload)
     data, *buffers = segments.split(memoryview(payload))
     return _load(data, [bytearray(buffer) for buffer in buffers])
 

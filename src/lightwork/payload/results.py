@@ -148,9 +148,11 @@ def _stand_in(
     if program and state == JobState.FAILED and kind in (outcome.EXITED, outcome.DIED, outcome.RETURNED):
         return _program_error(result, fields)
     made = _BY_STATE.get(state) or _BY_KIND.get(kind) or errors.RemoteError
-    if kind == outcome.NOT_RUN and fields.get("type") == errors.SetupFailed.__name__:
-        made = errors.SetupFailed
     message = fields.get("message", "")
+    if kind == outcome.NOT_RUN and errors.SetupFailed.__name__ == fields.get("type"):
+        made = errors.SetupFailed
+    elif kind == outcome.NOT_RUN and fields.get("during") == "setup":
+        made, message = errors.SetupFailed, f"setup failed: {fields.get('type', 'Exception')}: {message}"
     if not message and kind == outcome.DIED:
         message = f"the job's worker died{_by(fields)}."
     details = [f"peak memory {text.size(int(peak))}"] if (peak := fields.get("peak_memory", "")).isdecimal() else []
@@ -164,12 +166,15 @@ def _program_error(result: Ended, fields: dict[str, str]) -> errors.ProgramError
     ending = f"the program was killed{_by(fields, -code)}" if code < 0 else f"the program ended with exit code {code}"
     tail = tail_of(result.stderr.text)
     message = f"{ending}; its last output on stderr:\n{tail}" if tail else f"{ending}."
-    return errors.ProgramError(
+    error = errors.ProgramError(
         fields.get("message") or message,
         exit_code=code,
         stderr=result.stderr.text[-STDERR_TAIL:],
         hint=fields.get("hint", ""),
     )
+    if tail and tail not in str(error):
+        error.add_note(f"its last output on stderr:\n{tail}")
+    return error
 
 
 def _by(fields: dict[str, str], number: int = 0) -> str:

@@ -34,8 +34,8 @@ injected names are best sent one to a frame:
     env.NAME               on top of the computation's
     injected               cloudpickle of a dict: globals for these jobs only
     chunk                  b"1": the job's first argument is a list of argument tuples, its result the list of results
-    numbers                u64 column of job numbers (current_job().number, .uid); absent: not told
-    attempts               u32 column, 1 for a job's first attempt; absent: not told
+    numbers                u64 column of job numbers (current_job().number, .uid), where `shift` cannot tell them
+    attempts               u32 column, 1 for a job's first attempt; absent: the first of all
 """
 
 from __future__ import annotations
@@ -46,8 +46,10 @@ from typing import Iterator, List, NamedTuple, Sequence, Tuple
 
 HEADER = struct.Struct("<IHHI")
 BODY_MAX = 64 << 20
+NOT_TOLD = (1 << 64) - 1  # a shift that nobody has
 U64 = struct.Struct("<Q")
 U32 = struct.Struct("<I")
+RUN_HEAD = struct.Struct("<IQ")
 
 # Agent to worker.
 LOAD = 1  # slot; fields as above
@@ -107,22 +109,30 @@ def pack_frame(kind: int, body: bytes = b"", slot: int = 0, count: int = 0) -> b
 
 
 def pack_run(
-    slot: int, tokens: Sequence[int], lengths: Sequence[int], payloads: Sequence[bytes], options: bytes
+    slot: int,
+    tokens: Sequence[int],
+    lengths: Sequence[int],
+    payloads: Sequence[bytes],
+    options: bytes,
+    shift: int = NOT_TOLD,
 ) -> bytes:
-    """A RUN frame: u32 options length | options (fields; empty: none) | tokens u64[] | lengths u32[] | payloads."""
-    body_size = U32.size + len(options) + 12 * len(tokens) + sum(map(len, payloads))
-    head = HEADER.pack(body_size, RUN, slot, len(tokens)) + U32.pack(len(options)) + options
+    """A RUN frame: u32 options length | u64 shift | options (fields) | tokens u64[] | lengths u32[] | payloads.
+
+    A job's number is its token + shift, modulo 2^64.
+    """
+    body_size = RUN_HEAD.size + len(options) + 12 * len(tokens) + sum(map(len, payloads))
+    head = HEADER.pack(body_size, RUN, slot, len(tokens)) + RUN_HEAD.pack(len(options), shift) + options
     return b"".join((head, array("Q", tokens).tobytes(), array("I", lengths).tobytes(), *payloads))
 
 
-def unpack_run(body: memoryview, count: int) -> Tuple[bytes, List[int], List[int], int]:
-    """Options, tokens, lengths, and where in `body` the first payload begins. Numbers are little-endian."""
-    (size,) = U32.unpack_from(body)
-    at = U32.size + size
+def unpack_run(body: memoryview, count: int) -> Tuple[bytes, List[int], List[int], int, int]:
+    """Options, tokens, lengths, where in `body` the first payload begins, and shift. Numbers are little-endian."""
+    size, shift = RUN_HEAD.unpack_from(body)
+    at = RUN_HEAD.size + size
     tokens, lengths = array("Q"), array("I")
     tokens.frombytes(body[at : at + 8 * count])
     lengths.frombytes(body[at + 8 * count : at + 12 * count])
-    return bytes(body[U32.size : at]), tokens.tolist(), lengths.tolist(), at + 12 * count
+    return bytes(body[RUN_HEAD.size : at]), tokens.tolist(), lengths.tolist(), at + 12 * count, shift
 
 
 class FrameReader:

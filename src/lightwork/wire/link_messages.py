@@ -36,7 +36,7 @@ class Goodbye(Struct, array_like=True, tag=3):
 
 
 class Fetch(Struct, array_like=True, tag=4):
-    """Asks for bytes from `offset`: of kind "blob" (by digest) or "spool" (`token/number`). The asker counts streams."""
+    """Asks for bytes from `offset`: of kind "blob" (by digest) or "spool" (`token/number`). Askers count streams."""
 
     stream: int
     kind: str

@@ -15,7 +15,8 @@ class Prepare(Struct, array_like=True, tag=60):
 
 
 class Assign(Struct, array_like=True, tag=61):
-    """Attempts to make, in this order; body: arguments."""
+    """Attempts to make, in this order; body: arguments. `numbers` are the jobs', a single one the first of consecutive
+    ones; `attempts` how often each job was tried with this, left out if that is once."""
 
     session: Name
     computation: Digest
@@ -23,6 +24,8 @@ class Assign(Struct, array_like=True, tag=61):
     lengths: list[int]
     options: JobOptions
     places: list[Place] = []
+    numbers: list[int] = []
+    attempts: list[int] = []
 
 
 class Revoke(Struct, array_like=True, tag=62):

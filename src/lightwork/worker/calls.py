@@ -7,7 +7,7 @@ import sys
 from array import array
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
-from lightwork.wire.channel import FILE, NODE_LOG, OUTPUT_LIMIT, PROVISIONAL, U64
+from lightwork.wire.channel import FILE, NODE_LOG, NOT_TOLD, OUTPUT_LIMIT, PROVISIONAL, U64
 from lightwork.wire.outcome import decode_fields, encode_fields
 from lightwork.wire.shared_file import STARTED
 from lightwork.worker.context import JobInfo
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Frame:
     """Jobs that are run with one set of options."""
 
-    def __init__(self, computation: Computation, options: bytes, tokens: List[int]) -> None:
-        self.computation, self.tokens = computation, tokens
+    def __init__(self, computation: Computation, options: bytes, tokens: List[int], shift: int) -> None:
+        self.computation, self.tokens, self._shift = computation, tokens, shift
         self.options: Dict[str, bytes] = decode_fields(options) if options else {}
         self.call: Callable[..., Any] = computation.call
         self.unpack = computation.unpack
@@ -91,7 +91,10 @@ class Frame:
         """What current_job() tells about the attempt `token`."""
         index = self.tokens.index(token)
         computation = self.computation
-        number, attempt = self._column("numbers", "Q", index), self._column("attempts", "I", index)
+        number = self._column("numbers", "Q", index)
+        if number is None and self._shift != NOT_TOLD:
+            number = (token + self._shift) & NOT_TOLD
+        attempt = self._column("attempts", "I", index) or (None if number is None else 1)
         info = JobInfo(number, token, attempt, computation.session)
         info.node, info.address, info.computation = computation.node, computation.address, computation.name
         info.directory = os.path.abspath(self.place.directory)

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from lightwork.worker.calls import Frame
     from lightwork.worker.main import Worker
 
-_BELL_NS, _BELL_EVERY_NS, _BELL_RESULTS = 200_000, 1_000_000, 64
+_BELL_NS, _BELL_EVERY_NS, _BELL_RESULTS = 200_000, 1_000_000, 256
 _LARGE = 64 * 1024  # arguments up to here are a bare pickle
 now = time.monotonic_ns
 

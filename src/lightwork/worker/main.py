@@ -136,9 +136,9 @@ class Worker:
 
     def run(self, slot: int, count: int, body: memoryview) -> None:
         """RUN: the jobs of one frame."""
-        options, tokens, lengths, at = unpack_run(body, count)
+        options, tokens, lengths, at, shift = unpack_run(body, count)
         computation = self.computations.get(slot)
-        frame = self.frame = Frame(computation or Computation({}), options, tokens)
+        frame = self.frame = Frame(computation or Computation({}), options, tokens, shift)
         if computation is None:
             frame.broken = LookupError("the computation has not been loaded")
         self.output.limit = frame.output_limit

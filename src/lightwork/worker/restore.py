@@ -1,9 +1,10 @@
 """After each job the worker is as it was before: nothing that one job does to the process reaches the next.
 
-    always (a microsecond)     working directory and umask set back; environ, sys.path, sys.argv, the streams, warning
-                               filters and the number of threads compared
-    when touched               signal handlers, timers and masks: `signal.signal` and its kin note that they were called
-    after 30 us                children: nothing can be forked in less; descriptors 1 and 2 set back
+    always (half a microsecond)  sys.path, sys.argv, the streams, warning filters and the number of threads compared
+    when touched               working directory, umask, environ, signal handlers, timers and masks: `os.chdir`,
+                               `os.putenv`, `signal.signal` and their kin note that they were called
+    after 30 us                working directory and umask, whoever changed them; descriptors 1 and 2; children:
+                               nothing can be forked in less
     after 1 ms                 everything else that can be set back
     cannot be set back         (uid, nice, limits, threads, killed children): the worker takes no further job
 
@@ -21,7 +22,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from lightwork.worker import killing
 from lightwork.worker.output import Output
-from lightwork.worker.watch import real_putenv, real_unsetenv, watch
+from lightwork.worker.watch import real_chdir, real_fchdir as _fchdir, real_putenv, real_umask, real_unsetenv, watch
 
 _signal: Any = import_module("_signal")  # the bare functions: those of `signal` make enums, at 1.7 us a question
 
@@ -96,7 +97,7 @@ class Restorer:
     def _enter_directory(self, directory: str) -> None:
         from lightwork.worker.process import lift
 
-        os.chdir(directory)
+        real_chdir(directory)
         self._name = directory
         if hasattr(os, "fchdir"):
             if self._directory >= 0:
@@ -118,10 +119,7 @@ class Restorer:
 
     def checker(self) -> Callable[[int], str]:
         """A function to be called with the nanoseconds that a job took; returns why the worker must go, or ''."""
-        umask, mask = os.umask, self._umask
-        fchdir: Any = getattr(os, "fchdir", None)
-        directory = self._directory
-        environ, data, variables = self._environ, _data(self._environ), self._variables
+        environ = self._environ
         path_list, path = self._path_list, self._path
         argv, arguments = self._argv, self._arguments
         warnings, filters = self._warnings, self._filters
@@ -129,14 +127,10 @@ class Restorer:
         threads, count = self._threads, _thread._count
 
         def check(took_ns: int) -> str:
-            try:
-                fchdir(directory)
-            except OSError:
-                return self._put_back()
-            umask(mask)
             if (
-                os.environ is not environ
-                or data != variables
+                touched
+                or undoable
+                or os.environ is not environ
                 or sys.path is not path_list
                 or path_list != path
                 or sys.argv is not argv
@@ -145,23 +139,33 @@ class Restorer:
                 or sys.stderr is not output.stderr
                 or sys.stdin is not output.stdin
                 or warnings.filters != filters
-                or touched
-                or undoable
                 or count() != threads
                 or took_ns > THOROUGH_NS_MIN
             ):
                 return self._put_back()
-            return ""
+            return self._return() if took_ns > FORK_NS_MIN else ""
 
-        return check if hasattr(os, "fchdir") else lambda took_ns: self._put_back()
+        return check
+
+    def _return(self) -> str:
+        """To its directory and umask, whoever changed them: calls from Python are noted, those from C are not."""
+        try:
+            if _fchdir is None:
+                real_chdir(self._name)
+            else:
+                _fchdir(self._directory)
+        except OSError:
+            return self._put_back()
+        real_umask(self._umask)
+        return ""
 
     def _put_back(self) -> str:
         output = self._output
         try:
-            os.chdir(self._name)
+            real_chdir(self._name)
         except OSError as error:
             self._undoable.append("something on its directory (%s)" % error)
-        os.umask(self._umask)
+        real_umask(self._umask)
         self._restore_environ()
         sys.path, sys.argv = self._path_list, self._argv
         self._path_list[:], self._argv[:] = self._path, self._arguments

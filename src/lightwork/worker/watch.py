@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Callable, List, Set
+from typing import Any, Callable, List, Optional, Set
 
 _TOUCHES_SIGNALS = ("signal", "alarm", "setitimer", "siginterrupt", "set_wakeup_fd", "pthread_sigmask")
 _CANNOT_BE_UNDONE = {
@@ -14,6 +14,9 @@ _CANNOT_BE_UNDONE = {
 }
 
 real_putenv: Callable[[Any, Any], Any] = os.putenv
+real_chdir: Callable[[Any], Any] = os.chdir
+real_fchdir: Optional[Callable[[int], None]] = getattr(os, "fchdir", None)
+real_umask: Callable[[int], int] = os.umask
 real_unsetenv: Callable[[Any], Any] = getattr(os, "unsetenv", lambda name: None)
 
 
@@ -32,6 +35,8 @@ def watch(touched: Set[str], undoable: List[str]) -> None:
     for name in ("putenv", "unsetenv"):
         _wrap(os, name, lambda called, arguments: touched.add("=" + os.fsdecode(arguments[0])))
     _wrap(os, "dup2", lambda called, arguments: touched.add("descriptors"))
+    for name in ("chdir", "fchdir", "umask"):
+        _wrap(os, name, lambda called, arguments: touched.add("place"))
 
 
 def _wrap(module: Any, name: str, note: Callable[[str, Any], Any]) -> None:
@@ -49,3 +54,6 @@ def _wrap(module: Any, name: str, note: Callable[[str, Any], Any]) -> None:
     watched.__module__, watched.__doc__ = module.__name__, real.__doc__
     watched.unwatched = real  # type: ignore[attr-defined]  # for our own calls
     setattr(module, name, watched)
+    source = sys.modules.get(getattr(real, "__module__", ""))  # os.chdir is posix.chdir, and pickled as such
+    if source is not None and getattr(source, name, None) is real:
+        setattr(source, name, watched)

@@ -81,6 +81,7 @@ class Core:
             on.WorkerRetired: self._retired,
             on.WorkerDied: self._died,
             on.SpawnFailed: self._not_spawned,
+            on.RunFailed: self._not_sent,
             on.MemoryMeasured: self._measured,
             on.ProvisionalSent: self._provisional,
             on.FileSending: lambda event, now: files.sending(event.token),
@@ -132,6 +133,11 @@ class Core:
         worker = self.workers.get(event.worker)
         if worker is not None:
             self.fates.not_spawned(worker, event.failure, now)
+
+    def _not_sent(self, event: on.RunFailed, now: int) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            self.fates.not_sent(worker, event.tokens, event.failure, now)
 
     def _measured(self, event: on.MemoryMeasured, now: int) -> None:
         worker = self.workers.get(event.worker)

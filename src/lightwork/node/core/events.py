@@ -170,6 +170,14 @@ class WorkerDied(Event):
     with_keeper: bool = False
 
 
+class RunFailed(Event):
+    """Attempts could not be sent to their worker: their directory or files cannot be made."""
+
+    worker: int
+    tokens: list[int]
+    failure: dict[str, bytes]
+
+
 class SpawnFailed(Event):
     """A program could not be started."""
 

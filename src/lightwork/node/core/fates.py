@@ -222,6 +222,18 @@ class Fates:
         status, outcome = not_run(failure)
         self._files.end(End(token, status, 0, 0, outcome), now)
 
+    def not_sent(self, worker: Worker, tokens: list[int], failure: dict[str, bytes], now: int) -> None:
+        """They never went out, so the worker does not count them."""
+        worker.cut(set(worker.tokens()).difference(tokens))
+        worker.sent -= len(tokens)
+        if not worker.load:
+            self._emptied(worker, now)
+        status, outcome = not_run(failure)
+        for token in tokens:
+            self._stops.pop(token, None)
+            self._asked.discard(token)
+            self._files.end(End(token, status, 0, 0, outcome), now)
+
     # --- by order ---
 
     def stop(self, tokens: list[int], at_once: bool, now: int) -> None:

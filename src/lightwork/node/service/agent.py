@@ -19,9 +19,11 @@ from pathlib import Path
 from msgspec import Struct, structs
 
 from lightwork.config.timers import AGENT_TICK_S, HEARTBEAT_S
+from lightwork.kit.notation import render
 from lightwork.kit.tasks import spawn as spawn_task
 from lightwork.model.errors import LightworkError
 from lightwork.node.core import events as on
+from lightwork.node.core.commands import Command
 from lightwork.node.core.core import Core
 from lightwork.node.service.directories import Directories
 from lightwork.node.service.hands import Hands
@@ -44,6 +46,7 @@ class AgentOptions(Struct):
     name: str
     slots: int
     directory: Path
+    lasting: Path | None = None  # where relative `dest_path`s are; default: `directory`
     python: str = ""  # interpreter of keepers and workers; default: our own
     address: str = ""
     arenas: Arenas = NO_ARENAS
@@ -58,7 +61,7 @@ class Agent(Receiver):
     def __init__(self, options: AgentOptions, keeper: KeeperProcess | None = None) -> None:
         self.options = options
         self.core = Core(options.slots, setup_in_worker=options.portable)
-        self.directories = Directories(options.directory)
+        self.directories = Directories(options.directory, options.lasting)
         self.link: Link | None = None
         self._hands: Hands | None = None
         self.stopped: asyncio.Future[None] | None = None
@@ -156,13 +159,20 @@ class Agent(Receiver):
         try:
             while self._events:
                 for command in self.core.handle(self._events.popleft(), time.monotonic_ns()):
-                    self.hands.obey(command)
+                    self._obey(command)
         finally:
             self._handling = False
         if self._tick is None and self.core.in_flight:
             self._schedule_tick()
         elif self.core.looking:
             self._look_soon()
+
+    def _obey(self, command: Command) -> None:
+        try:
+            self.hands.obey(command)
+        except Exception as error:  # noqa: BLE001  # a fault of ours: told, but what else was decided must be done
+            context = {"message": f"{render(command)} could not be done", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
     def notice(self, level: str, text: str, hint: str = "") -> None:
         """Something the users of this node should read."""

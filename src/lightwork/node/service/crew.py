@@ -64,6 +64,12 @@ class Crew:
         link = self.links[number] = ProgramLink(number, self, self._loop, self._ring(number), Regions(None))
         return link
 
+    def drop(self, number: int) -> None:
+        """It never came to life."""
+        link = self.links.pop(number, None)
+        if link is not None:
+            link.close()
+
     def helper(self, key: Key, slot: int) -> int:
         """The number of a worker of our own, for a cleanup."""
         self._numbers += 1

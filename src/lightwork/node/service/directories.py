@@ -22,8 +22,9 @@ _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class Directories:
     """Makes and removes them."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, lasting: Path | None = None) -> None:
         self.root = root
+        self._lasting = lasting or root  # what is relative in `dest_path` is below it, and outlives us
         self.jobs = root / "jobs"
         self.spool = root / "spool"
         self.blobs = root / "blobs"
@@ -38,9 +39,9 @@ class Directories:
             path.mkdir(mode=0o700, exist_ok=True)
 
     def computation(self, session: str, environment: str, dest_path: str) -> Path:
-        """Where the files of an environment lie. A relative `dest_path` is below the node's directory."""
+        """Where the files of an environment lie. A relative `dest_path` is below the node's lasting directory."""
         if dest_path:
-            return self.root / os.path.expanduser(dest_path)
+            return self._lasting / os.path.expanduser(dest_path)
         return self.computations / safe(session) / safe(environment)
 
     def session(self, session: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightwork.node.core import commands as do, events as on
@@ -11,6 +12,7 @@ from lightwork.node.core.dispatch import needs_directory
 from lightwork.node.service.blobs import BlobError, Blobs
 from lightwork.node.service.crew import Crew
 from lightwork.node.service.directories import remove_tree
+from lightwork.node.service.identities import Identities
 from lightwork.node.service.loading import run_options
 from lightwork.node.service.memory import tree_bytes
 from lightwork.node.service.nursery import Nursery
@@ -19,12 +21,13 @@ from lightwork.node.service.sessions import Sessions
 from lightwork.node.service.sites import Sites
 from lightwork.node.service.spool import Spool
 from lightwork.wire.channel import CLEANUP, pack_frame, pack_run
-from lightwork.wire.messages import File
+from lightwork.wire.messages import File, Heartbeat, JobOptions
 
 if TYPE_CHECKING:
     from lightwork.node.service.agent import Agent
 
 SIGINT, SIGTERM = 2, 15
+AGAIN_S = 1.0  # until what could not be started is tried again
 QUIT_S = 5.0  # a worker that was told to leave and is still there is killed
 
 
@@ -38,6 +41,7 @@ class Hands:
         self.blobs = Blobs(directories.blobs)
         self.spool = Spool(directories.spool)
         self.sites = Sites(directories, options.name)
+        self.identities = Identities()
         self.crew = Crew(self._loop, agent.post, directories, self.spool, options.python)
         self.crew.results = options.results
         self.nursery = self._make_nursery()
@@ -102,9 +106,11 @@ class Hands:
     # --- scheduler ---
 
     def _send(self, command: do.Send) -> None:
-        link = self._agent.link
+        message, link = command.message, self._agent.link
         if link is not None:
-            link.send(command.message, command.body)
+            link.send(message, command.body)
+        if type(message) is Heartbeat and (message.held or message.running):
+            self.identities.keep(min(message.held + message.running))
 
     def free_region(self, offset: int) -> None:
         """A result is no longer needed."""
@@ -123,7 +129,12 @@ class Hands:
 
     def _fork(self, command: do.Fork) -> None:
         key = (command.session, command.environment)
-        self.nursery.fork(command.worker, key if command.template else None)
+        try:
+            self.nursery.fork(command.worker, key if command.template else None)
+        except OSError as error:  # no descriptors, no room on the disk: what waits for it is tried again
+            self.crew.trouble(f"no worker can be started: {error}")
+            self.crew.drop(command.worker)
+            self._loop.call_later(AGAIN_S, self._agent.post, on.WorkerDied(command.worker, 0, 0, with_keeper=True))
 
     def _load(self, command: do.Load) -> None:
         site = self.sites.get(command.session, command.environment)
@@ -137,12 +148,16 @@ class Hands:
         link = self.crew.links.get(command.worker)
         if link is None:
             return  # it died just now; its death gives everything back
-        directory = None
-        if needs_directory(command.options):
-            directory = self._job_directory(command.tokens[0], command.options.files)
-        options = run_options(command.options, directory)
+        try:
+            directory = self._job_directory(command.tokens[0], command.options)
+        except (BlobError, OSError) as error:
+            failure = {"type": type(error).__name__.encode(), "message": str(error).encode()}
+            self._agent.post(on.RunFailed(command.worker, command.tokens, failure))
+            return
+        shift, told = self.identities.of(command.tokens)
+        options = run_options(command.options, directory, told)
         link.expect_output(command.options.output_limit_bytes)
-        link.send(pack_run(command.slot, command.tokens, command.lengths, [bytes(command.body)], options))
+        link.send(pack_run(command.slot, command.tokens, command.lengths, [bytes(command.body)], options, shift))
 
     def _take_back(self, command: do.TakeBack) -> None:
         link = self.crew.links.get(command.worker)
@@ -194,19 +209,20 @@ class Hands:
                 site.directory,
                 self.crew.python,
             )
-            if needs_directory(options):
-                wanted.directory = self._job_directory(token, options.files)
+            wanted.directory = self._job_directory(token, options) or site.directory
+            self.nursery.spawn(command.worker, wanted)
         except (NotCallable, BlobError, OSError) as error:
+            self.crew.drop(command.worker)
             failure = {"type": type(error).__name__.encode(), "message": str(error).encode()}
             self._agent.post(on.SpawnFailed(command.worker, failure))
-            return
-        self.nursery.spawn(command.worker, wanted)
 
-    def _job_directory(self, token: int, files: tuple[File, ...]) -> Any:
+    def _job_directory(self, token: int, options: JobOptions) -> Path | None:
+        """A working directory of the attempt's own, if it needs one. OSError, BlobError."""
+        if not needs_directory(options):
+            return None
         directory = self._agent.directories.job(token)
         directory.mkdir(mode=0o700, exist_ok=True)
-        if files:
-            self.blobs.place_now(files, directory)
+        self.blobs.place_now(options.files, directory)
         return directory
 
     # --- ends ---

@@ -40,6 +40,7 @@ class Inbox:
             self._agent.notice("warning", f"the node cannot do anything with {type(message).__name__}")
 
     def _assign(self, message: Assign, body: bytes) -> None:
+        self._agent.hands.identities.note(message)
         lengths = message.lengths
         if message.places:
             lengths = list(lengths)

@@ -44,11 +44,11 @@ class Place:
         return fields
 
 
-def run_options(options: JobOptions, directory: Path | None) -> bytes:
-    """The options of a RUN frame; mostly there are none."""
-    if directory is None and options == DEFAULT:
+def run_options(options: JobOptions, directory: Path | None, told: dict[str, bytes]) -> bytes:
+    """The options of a RUN frame, `told` among them; mostly there are none."""
+    if directory is None and not told and options == DEFAULT:
         return b""
-    fields: dict[str, bytes] = {}
+    fields = dict(told)
     if directory is not None:
         fields["directory"] = os.fsencode(directory)
     if options.output_limit_bytes != DEFAULT.output_limit_bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -42,6 +43,14 @@ class Records(Struct):
     body: bytes
 
 
+def _reserve(descriptor: int) -> None:
+    """Room for the whole file: on a full disk a store into a hole of it would kill us. OSError: there is none."""
+    if sys.platform == "linux":
+        os.posix_fallocate(descriptor, 0, FILE_SIZE)
+    else:
+        os.truncate(descriptor, FILE_SIZE)
+
+
 class Ring:
     """One shared file."""
 
@@ -51,7 +60,7 @@ class Ring:
         descriptor = os.open(path, flags | (os.O_CREAT | os.O_EXCL if create else 0), 0o600)
         try:
             if create:
-                os.truncate(descriptor, FILE_SIZE)
+                _reserve(descriptor)
             self._map = mmap.mmap(descriptor, FILE_SIZE)
         finally:
             os.close(descriptor)

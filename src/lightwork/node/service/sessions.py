@@ -98,8 +98,8 @@ class Sessions:
         workers = self._agent.core.workers
         numbers = {one.number for one in workers if one.environment is not None and one.environment.session == session}
         deadline = self._loop.time() + WORKERS_GONE_S
-        while not numbers.isdisjoint(self._crew.links) and self._loop.time() < deadline:
-            await asyncio.sleep(0.002)  # rare and short
+        while not numbers.isdisjoint(self._crew.links) and self._loop.time() < deadline:  # noqa: ASYNC110  # rare, short
+            await asyncio.sleep(0.002)
         problems = [*await self._cleaner.clean(session), *self._crew.take_problems()]
         self._agent.post(on.SessionCleaned(session, problems))
 

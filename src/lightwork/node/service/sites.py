@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +18,11 @@ from lightwork.wire.outcome import encode_fields
 class Site:
     """The directory of an environment, and what was put there."""
 
-    def __init__(self, key: Key, place: Place, ours: bool) -> None:
+    def __init__(self, key: Key, place: Place, ours: bool, new: bool) -> None:
         self.key = key
         self.place = place
         self.ours = ours  # the whole directory is; else (dest_path) only the files that we put there
+        self.new = new  # we made it
         self.keep = False
         self.computations: dict[int, Computation] = {}  # by slot
         self.files: list[Path] = []
@@ -50,6 +52,9 @@ class Site:
         for path in reversed(self.files):
             path.unlink(missing_ok=True)
             self._remove_empty(path.parent)
+        if self.new:
+            with contextlib.suppress(OSError):  # jobs left something there: that is theirs
+                os.rmdir(self.directory)
 
     def _remove_empty(self, directory: Path) -> None:
         """Directories that we made for our files, as far as nobody else uses them."""
@@ -81,9 +86,10 @@ class Sites:
         if site is None:
             name = computation.environment or computation.digest
             directory = self._directories.computation(session, name, computation.dest_path)
+            new = not directory.exists()
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             place = Place(session, self._node, self.address, directory, self._directories.spool)
-            site = self._sites[key] = Site(key, place, not computation.dest_path)
+            site = self._sites[key] = Site(key, place, not computation.dest_path, new)
         site.keep = site.keep or computation.keep_files
         return site
 

@@ -10,6 +10,7 @@ from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.endings import STATE_AFTER, Delivery, after_death, failure_outcome, with_message
 from lightwork.scheduler.core.jobs import Job
 from lightwork.scheduler.core.nodes import Node
+from lightwork.scheduler.core.preparing import fail_hopeless
 from lightwork.scheduler.core.sessions import Session
 from lightwork.scheduler.core.state import Commands, Deliveries, State
 from lightwork.wire import outcome
@@ -140,7 +141,7 @@ def on_attempts_died(state: State, event: on.AttemptsDied) -> Commands:
         state.end(session, job, becomes)
     commands = _tell_requeued(again, f"its worker on node {node.name} died")
     state.requeue(again, unstarted=False)
-    return deliveries.finish() + commands + _release_done(state)
+    return deliveries.finish() + commands + fail_hopeless(state, again) + _release_done(state)
 
 
 def _end_dead(
@@ -189,7 +190,7 @@ def _settle(
         state.end(session, job, becomes)
     commands = _tell_requeued(again, reason)
     state.requeue(again, unstarted=not may_have_started)
-    return deliveries.finish() + commands + _release_done(state)
+    return deliveries.finish() + commands + fail_hopeless(state, again) + _release_done(state)
 
 
 def _tell_requeued(jobs: Iterable[Job], reason: str) -> Commands:
@@ -214,7 +215,8 @@ def on_attempt_spoke(state: State, event: on.AttemptSpoke) -> Commands:
     job = state.nodes[event.node].attempts.get(event.token)
     if job is None:
         return []
-    return [do.TellProvisional(job.group.session, job.number, event.body, event.in_arena)]
+    told = do.TellProvisional(job.group.session, job.number, event.body, event.in_arena)
+    return [*_speaks(state, event.node, event.token), told]
 
 
 def on_attempt_sent_file(state: State, event: on.AttemptSentFile) -> Commands:
@@ -222,4 +224,10 @@ def on_attempt_sent_file(state: State, event: on.AttemptSentFile) -> Commands:
     job = state.nodes[event.node].attempts.get(event.token)
     if job is None:
         return []
-    return [do.TellFile(job.group.session, event.node, job.number, event.token, event.name, event.file)]
+    told = do.TellFile(job.group.session, event.node, job.number, event.token, event.name, event.file)
+    return [*_speaks(state, event.node, event.token), told]
+
+
+def _speaks(state: State, node: str, token: int) -> Commands:
+    """An attempt that has something to say has started, though its started word was not looked at yet."""
+    return on_attempts_started(state, on.AttemptsStarted(node, [token], [0]))

@@ -54,13 +54,19 @@ def on_computation_defined(state: State, event: on.ComputationDefined) -> Comman
 
 
 def on_jobs_submitted(state: State, event: on.JobsSubmitted) -> Commands:
-    """New jobs join the queue."""
+    """New jobs join the queue. Those that came before (the client repeats them after an interrupt) change nothing."""
     session = state.sessions[event.session]
+    known = max(0, session.next_number - event.first)
+    payloads = event.payloads[known:] if known else event.payloads
+    if not payloads:
+        return []
     group = session.group(event.computation, event.options)
-    ordinal = state.ordinal
-    jobs = [Job(event.first + i, group, payload, ordinal + i) for i, payload in enumerate(event.payloads)]
+    first, ordinal = event.first + known, state.ordinal
+    session.next_number = first + len(payloads)
+    jobs = [Job(first + i, group, payload, ordinal + i) for i, payload in enumerate(payloads)]
     for row in event.places:
-        jobs[row.index].in_arena = True
+        if row.index >= known:
+            jobs[row.index - known].in_arena = True
     session.jobs.update({job.number: job for job in jobs})
     state.ordinal += len(jobs)
     group.live += len(jobs)

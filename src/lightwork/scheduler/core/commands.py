@@ -23,7 +23,7 @@ class Prepare(Command):
 
 
 class Assign(Command):
-    """Make these attempts, in this order."""
+    """Make these attempts, in this order. `numbers` of the jobs; `attempts`: each one's count, unless all are first."""
 
     node: str
     session: str
@@ -32,6 +32,8 @@ class Assign(Command):
     payloads: list[bytes]
     options: JobOptions
     places: list[Place] = []
+    numbers: list[int] = []
+    attempts: list[int] = []
 
 
 class Revoke(Command):

@@ -91,6 +91,11 @@ def _assign(node: Node, record: ComputationRecord, group: Group, jobs: list[Job]
     payloads = [job.payload for job in jobs]
     node.bytes_in += sum(map(len, payloads))
     places = [Place(index, *ARENA_REFERENCE.unpack(job.payload)) for index, job in enumerate(jobs) if job.in_arena]
-    numbers = list(range(first, first + len(jobs)))
-    commands.append(Assign(node.name, group.session, group.computation, numbers, payloads, group.options, places))
+    fresh = list(range(first, first + len(jobs)))
+    numbers, attempts = [job.number for job in jobs], [job.attempts for job in jobs]
+    if max(attempts) == 1:
+        attempts = []
+    commands.append(
+        Assign(node.name, group.session, group.computation, fresh, payloads, group.options, places, numbers, attempts)
+    )
     return commands

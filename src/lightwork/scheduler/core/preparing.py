@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lightwork.model.states import JobState
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.endings import Delivery
 from lightwork.scheduler.core.explain import failed_everywhere
+from lightwork.scheduler.core.jobs import Job
 from lightwork.scheduler.core.sessions import ComputationRecord, Session
 from lightwork.scheduler.core.state import Commands, State
 from lightwork.wire import outcome
@@ -30,6 +33,16 @@ def on_computation_failed(state: State, event: on.ComputationFailed) -> Commands
     state.queue.reconsider()
     told = do.TellComputation(event.session, event.computation, event.node, False, event.failure)
     return [told, *fail_if_hopeless(state, session, record)]
+
+
+def fail_hopeless(state: State, jobs: Iterable[Job]) -> Commands:
+    """Of jobs that wait again: those whose computation has failed on every node meanwhile end with that."""
+    commands: Commands = []
+    for name, digest in dict.fromkeys((job.group.session, job.group.computation) for job in jobs):
+        session = state.sessions.get(name)
+        if session is not None and session.computations[digest].failed:
+            commands += fail_if_hopeless(state, session, session.computations[digest])
+    return commands
 
 
 def fail_if_hopeless(state: State, session: Session, record: ComputationRecord) -> Commands:

@@ -39,6 +39,7 @@ class Session:
     def __init__(self, name: str) -> None:
         self.name = name
         self.jobs: dict[int, Job] = {}
+        self.next_number = 0  # a client numbers its jobs without gaps; what is below came already
         self.computations: dict[str, ComputationRecord] = {}
         self.closing = False
         self.releasing: set[str] = set()  # nodes that have not yet said that they forgot us

@@ -14,7 +14,19 @@ Packed = tuple[Message, bytes]
 
 def _assign(command: do.Assign, epoch_ns: int) -> Packed:
     lengths = list(map(len, command.payloads))
-    message = say.Assign(command.session, command.computation, command.tokens, lengths, command.options, command.places)
+    numbers = command.numbers
+    if numbers == list(range(numbers[0], numbers[0] + len(numbers))):
+        numbers = numbers[:1]
+    message = say.Assign(
+        command.session,
+        command.computation,
+        command.tokens,
+        lengths,
+        command.options,
+        command.places,
+        numbers,
+        command.attempts,
+    )
     return message, b"".join(command.payloads)
 
 
