@@ -29,8 +29,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 check: $(STAMP)  ## format, lint, types on three platforms, import contracts, fast tests (under a minute)
-	@$(MAKE) -j2 static
-	@$(MAKE) unit
+	@$(MAKE) -j2 unit static
 
 static: _mypy-linux _mypy-win32 _mypy-darwin _mypy-tests _format _lint _imports
 

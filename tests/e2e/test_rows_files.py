@@ -72,7 +72,7 @@ def send_outside(path: str) -> None:
     lightwork.send_file(path)
 
 
-def test_depends_keep_path_mode_and_time(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_depends_keep_path_mode_and_time(hosted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     elsewhere = tmp_path / "elsewhere"
     work = tmp_path / "work"
@@ -110,7 +110,7 @@ def test_a_file_that_goes_away_before_it_is_fetched_is_named(hosted: str, tmp_pa
     with lightwork.JobCluster(listing, slots=1) as cluster:
         submitter = cluster.options(depends=[tmp_path / "fleeting.dat"])
         (tmp_path / "fleeting.dat").unlink()
-        job = submitter.submit()
+        job: Any = submitter.submit()
         wait_until(job.finish.is_set, "the job ends")
         assert job.status is JobState.FAILED and "fleeting.dat" in job.exception
 
@@ -132,7 +132,7 @@ def test_each_cluster_has_a_directory_of_its_own_that_goes_with_it(hosted: str, 
     assert not os.path.exists(first) and not os.path.exists(second)
 
 
-def test_a_relative_dest_path_is_used_again(way: str, tmp_path: Path) -> None:
+def test_a_relative_dest_path_is_used_again(hosted: str, tmp_path: Path) -> None:
     name = f"test-{os.urandom(6).hex()}"
     data = tmp_path / "data.txt"
     data.write_text("x" * 1000)
@@ -169,7 +169,7 @@ def test_changed_files_reach_a_dest_path_that_has_old_ones(hosted: str, tmp_path
 
 
 @pytest.mark.parametrize("kind", ["function", "program"])
-def test_outputs_come_back_by_job(way: str, kind: str, tmp_path: Path) -> None:
+def test_outputs_come_back_by_job(hosted: str, kind: str, tmp_path: Path) -> None:
     computation: Any = make_many
     arguments: tuple[str, ...] = ()
     if kind == "program":

@@ -202,7 +202,7 @@ def test_without_setup_there_is_no_node_value(hosted: str) -> None:
         assert cluster.submit().get(LIMIT_S) is None
 
 
-def test_modules_that_the_function_s_module_imports_are_there(way: str) -> None:
+def test_modules_that_the_function_s_module_imports_are_there(hosted: str) -> None:
     with lightwork.JobCluster(uses_module_names, slots=1) as cluster:
         assert cluster.submit().get(LIMIT_S) == [os.name, "time", "multiprocessing"]
 

@@ -43,7 +43,7 @@ def write_everywhere() -> None:
 
 def test_job_returns_none_and_get_raises_with_the_source_line(way: str) -> None:
     with lightwork.JobCluster(divide, slots=1) as cluster:
-        job = cluster.submit(0)
+        job: Any = cluster.submit(0)
         assert job() is None and job.result is None and job.status is JobState.FAILED
         assert job.exception == job.execution_trace
         assert "ZeroDivisionError" in job.exception and "return 1 / n" in job.exception
@@ -81,10 +81,11 @@ def test_identity_is_the_user_s_to_choose(hosted: str) -> None:
         assert len({job.uid for job in jobs}) == 3
 
 
-def test_times_states_and_place(way: str) -> None:
+def test_times_states_and_place(hosted: str) -> None:
     before = time.time()
     with lightwork.JobCluster(nap, slots=1) as cluster:
-        first, second = cluster.submit(0.3), cluster.submit(0.01)
+        first: Any = cluster.submit(0.3)
+        second: Any = cluster.submit(0.01)
         assert second.status is JobState.QUEUED and second.start_time is None and not second.finish.is_set()
         wait_until(lambda: first.status is JobState.RUNNING, "the first job runs")
         assert second.status is JobState.QUEUED and first.result is None and first.stdout == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import sys
 from pathlib import Path
@@ -75,6 +76,20 @@ def test_imports_by_source_and_by_code_agree(source: str, expected: set[str]):
     namespace: dict = {}
     exec(inside, namespace)
     assert set(modules.imports_of_code(namespace["outer"].__code__, "pkg.sub")) == expected
+
+
+def test_a_parser_that_met_another_thread_is_asked_again(monkeypatch):
+    parse, calls = ast.parse, []
+
+    def stumbling(source):
+        calls.append(source)
+        if len(calls) < 3:
+            raise SystemError("AST constructor recursion depth mismatch (before=48, after=43)")
+        return parse(source)
+
+    monkeypatch.setattr(ast, "parse", stumbling)
+    assert list(modules.imports_of_source("import os", "")) == ["os"]
+    assert len(calls) == 3
 
 
 def test_source_that_cannot_be_read_imports_nothing():

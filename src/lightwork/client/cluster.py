@@ -38,8 +38,7 @@ class JobCluster:
     setup           function that runs once on each node before any job, with `setup_args`; what it returns jobs get by
                     `lightwork.node_value()`
     cleanup         True or False: whether shipped files are removed at the end; or a function, run once on each node
-    dest_path       directory for shipped files on the node, where jobs run: below the node's own, or an absolute path;
-                    kept for the next cluster with `cleanup=False`; alias transfer_dest
+    dest_path       where shipped files lie and jobs run: below the node's directory, or absolute; alias transfer_dest
     name            of the cluster, for people
     timeout         seconds that a job may run
     memory          bytes that a job and its children may use, or text such as "8G"
@@ -225,9 +224,7 @@ class JobCluster:
             raise error
         return done
 
-    def __call__(self, timeout: float | None = None) -> bool:
-        """As `wait`."""
-        return self.wait(timeout)
+    __call__ = wait
 
     def _unfinished(self) -> str:
         number = self._session.core.unfinished()
@@ -312,11 +309,10 @@ class JobCluster:
 
     def _say_failures(self) -> None:
         """How many jobs failed, in a line. (`lightwork run` speaks of each by itself, and overrides this.)"""
-        core = self._session.core
         from lightwork.client import report, waiting
 
-        line = report.closing_line(core.failed, core.ended, core.first_failed)
-        if line:
+        core = self._session.core
+        if line := report.closing_line(core.failed, core.ended, core.first_failed):
             waiting.say(line)
 
     def __enter__(self) -> Self:

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from lightwork.client.core import FINISHED, RUNNING
 from lightwork.client.records import Record
@@ -18,6 +18,9 @@ from lightwork.payload.results import Ended, Output
 from lightwork.wire.messages import FUNCTION, Results
 from lightwork.wire.outcome import ARENA_REFERENCE, IN_ARENA
 
+if TYPE_CHECKING:
+    from lightwork.client.plan import Plan
+
 _SILENT = Output()
 
 
@@ -26,6 +29,9 @@ class Job(Record, gc=False, eq=False):
 
     `job()` waits and returns the result, or None if the job failed; `get()` raises the job's own error instead.
     """
+
+    if TYPE_CHECKING:
+        under: Plan
 
     def __repr__(self) -> str:
         return f"<Job {self.id!r} {self.status.name}>"

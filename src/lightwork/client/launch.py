@@ -23,6 +23,7 @@ from typing import IO
 
 import msgspec
 
+from lightwork.client.waiting import say
 from lightwork.config import paths
 from lightwork.config.timers import START_S
 from lightwork.kit.text import span
@@ -236,7 +237,10 @@ class Private:
             code = -1
         self.kill()
         self.arenas.close(keep_results=keep_results)
-        self._remove(keep_log=not (clean and code == 0) and bool(self._tail()))
+        wanted = bool(os.environ.get("LIGHTWORK_DEBUG"))
+        self._remove(keep_log=(wanted or not (clean and code == 0)) and bool(self._tail()))
+        if wanted:
+            say(f"what the scheduler was told and did is in {self.log}")
 
     def kill(self) -> None:
         """At once; what is below it notices and ends too."""

@@ -48,8 +48,8 @@ class Extra:
 class Record(Struct, gc=False, eq=False):
     """One job. `index`: its row in `news`; once taken by user code, the complement of it (negative).
 
-    The garbage collector does not look at records: a million of them would cost it dearly, and they are in no cycle once
-    they have ended. (Errors are raised as copies, so that no traceback is kept that leads back here.)
+    The garbage collector does not look at records: a million of them would cost it dearly, and they are in no cycle
+    once they have ended. (Errors are raised as copies, so that no traceback is kept that leads back here.)
     """
 
     under: Any  # an Under

@@ -16,6 +16,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
+import threading
 import types
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -23,6 +24,7 @@ from functools import lru_cache
 MODULES_DIRECTORY = ".lightwork/modules"
 PACKAGE_FILES_MAX = 2000
 PACKAGE_BYTES_MAX = 32 << 20
+_PARSING = threading.Lock()
 _MAINS = ("__main__", "__mp_main__")
 _SUFFIXES = (".py", *importlib.machinery.EXTENSION_SUFFIXES)
 
@@ -115,7 +117,7 @@ def imports_of_code(code: types.CodeType, package: str) -> Iterator[str]:
 def imports_of_source(source: str, package: str) -> Iterator[str]:
     """Names of modules that a source text may import; nothing if it is no Python of this version."""
     try:
-        tree = ast.parse(source)
+        tree = _parsed(source)
     except (SyntaxError, ValueError):
         return
     for node in ast.walk(tree):
@@ -124,6 +126,18 @@ def imports_of_source(source: str, package: str) -> Iterator[str]:
                 yield alias.name
         elif isinstance(node, ast.ImportFrom):
             yield from _candidates(node.module or "", node.level, [alias.name for alias in node.names], package)
+
+
+def _parsed(source: str) -> ast.Module:
+    """As `ast.parse`, which in CPython 3.11 counts its depth for all threads together, and stumbles when two parse at
+    once (gh-106905): so ours take turns, and if it met a thread of the user's, we try again."""
+    for _ in range(10):
+        with _PARSING:
+            try:
+                return ast.parse(source)
+            except SystemError:
+                continue
+    return ast.parse(source)
 
 
 def imports_of_file(path: str) -> list[str]:

@@ -121,7 +121,7 @@ class Blobs:
     def _place(self, file: File, directory: Path) -> Path | None:
         check_path(file.path)
         target = directory / file.path
-        if _same(target, file):
+        if is_same(target, file):
             return None
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.parent.resolve().is_relative_to(directory.resolve()):
@@ -138,7 +138,7 @@ class Blobs:
         return target
 
 
-def _same(target: Path, file: File) -> bool:
+def is_same(target: Path, file: File) -> bool:
     """Whether it lies there already, as far as size and time tell (dest_path may be used again and again)."""
     try:
         found = os.lstat(target)

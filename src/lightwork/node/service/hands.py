@@ -13,6 +13,7 @@ from lightwork.node.service.blobs import BlobError, Blobs
 from lightwork.node.service.crew import Crew
 from lightwork.node.service.directories import remove_tree
 from lightwork.node.service.identities import Identities
+from lightwork.node.service.job_directories import JobDirectories
 from lightwork.node.service.loading import run_options
 from lightwork.node.service.memory import tree_bytes
 from lightwork.node.service.nursery import Nursery
@@ -21,7 +22,7 @@ from lightwork.node.service.sessions import Sessions
 from lightwork.node.service.sites import Sites
 from lightwork.node.service.spool import Spool
 from lightwork.wire.channel import CLEANUP, pack_frame, pack_run
-from lightwork.wire.messages import File, Heartbeat, JobOptions
+from lightwork.wire.messages import File, Heartbeat
 
 if TYPE_CHECKING:
     from lightwork.node.service.agent import Agent
@@ -40,6 +41,7 @@ class Hands:
         self._loop = asyncio.get_running_loop()
         self.blobs = Blobs(directories.blobs)
         self.spool = Spool(directories.spool)
+        self.jobs = JobDirectories(directories, self.blobs)
         self.sites = Sites(directories, options.name)
         self.identities = Identities()
         self.crew = Crew(self._loop, agent.post, directories, self.spool, options.python)
@@ -149,7 +151,7 @@ class Hands:
         if link is None:
             return  # it died just now; its death gives everything back
         try:
-            directory = self._job_directory(command.tokens[0], command.options)
+            directory = self._job_directory(command)
         except (BlobError, OSError) as error:
             failure = {"type": type(error).__name__.encode(), "message": str(error).encode()}
             self._agent.post(on.RunFailed(command.worker, command.tokens, failure))
@@ -209,27 +211,26 @@ class Hands:
                 site.directory,
                 self.crew.python,
             )
-            wanted.directory = self._job_directory(token, options) or site.directory
+            shared = command.computation.files
+            wanted.directory = self.jobs.make(token, options, shared, site.directory) or site.directory
             self.nursery.spawn(command.worker, wanted)
         except (NotCallable, BlobError, OSError) as error:
             self.crew.drop(command.worker)
             failure = {"type": type(error).__name__.encode(), "message": str(error).encode()}
             self._agent.post(on.SpawnFailed(command.worker, failure))
 
-    def _job_directory(self, token: int, options: JobOptions) -> Path | None:
+    def _job_directory(self, command: do.Run) -> Path | None:
         """A working directory of the attempt's own, if it needs one. OSError, BlobError."""
-        if not needs_directory(options):
+        site = self.sites.with_slot(command.slot) if needs_directory(command.options) else None
+        if site is None:
             return None
-        directory = self._agent.directories.job(token)
-        directory.mkdir(mode=0o700, exist_ok=True)
-        self.blobs.place_now(options.files, directory)
-        return directory
+        shared = site.computations[command.slot].files
+        return self.jobs.make(command.tokens[0], command.options, shared, site.directory)
 
     # --- ends ---
 
     def _collect(self, command: do.CollectOutputs) -> None:
-        directory = self._agent.directories.job(command.token)
-        work = self._loop.run_in_executor(None, self.spool.collect, command.token, directory, command.patterns)
+        work = self._loop.run_in_executor(None, self.spool.collect, command.token, self.jobs, command.patterns)
         work.add_done_callback(lambda done: self._collected(command.token, done))
 
     def _collected(self, token: int, done: asyncio.Future[list[File]]) -> None:
@@ -239,7 +240,7 @@ class Hands:
         self._agent.post(on.OutputsCollected(token, [] if error is not None else done.result()))
 
     def _forget_job(self, command: do.ForgetJob) -> None:
-        self._loop.run_in_executor(None, remove_tree, self._agent.directories.job(command.token))
+        self._loop.run_in_executor(None, self.jobs.forget, command.token)
 
     async def stop(self) -> None:
         """End all, leave nothing."""

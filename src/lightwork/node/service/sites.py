@@ -79,6 +79,10 @@ class Sites:
         """The site of an environment, if there is one."""
         return self._sites.get((session, environment))
 
+    def with_slot(self, slot: int) -> Site | None:
+        """The site of a computation that some worker has loaded under this number."""
+        return next((site for site in self._sites.values() if slot in site.computations), None)
+
     def make(self, session: str, environment: str, computation: Computation) -> Site:
         """The site of a computation that comes here. OSError: its directory cannot be made; ValueError: bad name."""
         key = (session, environment)

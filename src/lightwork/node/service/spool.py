@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from lightwork.node.service.directories import remove_tree
+from lightwork.node.service.job_directories import JobDirectories
 from lightwork.wire.messages import File
 from lightwork.wire.streams import SourceFailed
 
@@ -58,11 +59,11 @@ class Spool:
         for token in tokens:
             remove_tree(self._directory / str(token))
 
-    def collect(self, token: int, directory: Path, patterns: Iterable[str]) -> list[File]:
+    def collect(self, token: int, jobs: JobDirectories, patterns: Iterable[str]) -> list[File]:
         """Move what an attempt left in its directory here. (Reads it all for the digests: not on the loop.)"""
         found = []
-        home = self._directory / str(token)
-        for number, path in enumerate(matching(directory, patterns)):
+        home, directory = self._directory / str(token), jobs.of(token)
+        for number, path in enumerate(jobs.made_by_job(token, matching(directory, patterns))):
             home.mkdir(exist_ok=True)
             target = home / str(number)
             os.replace(path, target)

@@ -1,0 +1,91 @@
+"""Working directories of single jobs: for those that leave outputs, or bring files of their own.
+
+The files of the computation are there as well, as links to the one copy that all its jobs share; where the system has
+no links, as copies. A directory is linked as a whole, unless the job brings files of its own for it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from lightwork.node.core.dispatch import needs_directory
+from lightwork.node.service.blobs import Blobs, is_same
+from lightwork.node.service.directories import Directories, remove_tree
+from lightwork.wire.messages import File, JobOptions
+
+OURS = ".lightwork"  # below it lie modules, which are found by sys.path
+
+
+class JobDirectories:
+    """Makes them, remembers what was put there, removes them."""
+
+    def __init__(self, directories: Directories, blobs: Blobs) -> None:
+        self._directories = directories
+        self._blobs = blobs
+        self._brought: dict[int, tuple[File, ...]] = {}
+
+    def make(self, token: int, options: JobOptions, shared: Iterable[File], home: Path) -> Path | None:
+        """The directory of an attempt, if it needs one. `shared`: files of its computation, which lie in `home`.
+
+        OSError, BlobError.
+        """
+        if not needs_directory(options):
+            return None
+        directory = self._directories.job(token)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        own = {file.path for file in options.files}
+        for path in _links([file.path for file in shared], own):
+            _link(home / path, directory / path)
+        self._blobs.place_now(options.files, directory)
+        if options.files:
+            self._brought[token] = options.files
+        return directory
+
+    def of(self, token: int) -> Path:
+        """Where the attempt's directory is, or would be."""
+        return self._directories.job(token)
+
+    def made_by_job(self, token: int, paths: Iterable[Path]) -> list[Path]:
+        """Without those that the job was given and left as they were."""
+        directory = self._directories.job(token)
+        brought = {directory / file.path: file for file in self._brought.get(token, ())}
+        return [path for path in paths if path not in brought or not is_same(path, brought[path])]
+
+    def forget(self, token: int) -> None:
+        """The attempt is over. (Not on the loop: there may be much.)"""
+        self._brought.pop(token, None)
+        remove_tree(self._directories.job(token))
+
+
+def _links(shared: Iterable[str], own: set[str]) -> list[str]:
+    """What to link so that all of `shared` is there, and no directory is linked that gets files of `own`."""
+    split = {parent for path in own for parent in _above(path)}
+    found: dict[str, None] = {}
+    for path in shared:
+        if path in own or path.startswith(OURS + "/"):
+            continue
+        whole = next((parent for parent in _above(path) if parent not in split), path)
+        found[whole] = None
+    return list(found)
+
+
+def _above(path: str) -> list[str]:
+    """The directories that a path lies in, the outermost first."""
+    parts = path.split("/")
+    return ["/".join(parts[: depth + 1]) for depth in range(len(parts) - 1)]
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.symlink(source, target, target_is_directory=source.is_dir())
+    except FileExistsError:  # the attempt's frame was made twice
+        return
+    except OSError:  # not allowed here: on Windows it is a privilege
+        if source.is_dir():
+            shutil.copytree(source, target)
+        else:
+            shutil.copy2(source, target)
