@@ -23,7 +23,7 @@ def script(path: Path, text: str, mode: int = 0o755) -> Path:
     return path
 
 
-def test_the_seeds_constructor_with_tmp_as_destination(way: str, tmp_path: Path) -> None:
+def test_the_seeds_constructor_with_tmp_as_destination(hosted: str, tmp_path: Path) -> None:
     """JobCluster('/some/program', transfer_dest='/tmp'): there, and only our own file goes away again."""
     program = script(tmp_path / f"program-{os.urandom(6).hex()}", "#!/bin/sh\necho $0 in $(pwd) with $1\n")
     theirs = Path("/tmp") / f"theirs-{os.urandom(6).hex()}"

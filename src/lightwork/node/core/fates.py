@@ -131,7 +131,8 @@ class Fates:
         keep = set(event.ended)
         keep.add(event.started)
         self._cut(worker, keep, now, skips=True)
-        running = worker.first == event.started and event.started not in event.ended and event.started != 0
+        # Not `worker.first`: that may be one whose record we have not read yet.
+        running = event.started not in event.ended and event.started in worker.tokens()
         verdict = worker.verdict
         if verdict is not None and not verdict.step and verdict.token not in worker.tokens():
             worker.verdict = verdict = None

@@ -15,7 +15,7 @@ from lightwork.node.service.output import Collector, Output
 from lightwork.node.service.regions import Regions
 from lightwork.node.service.ring import Records, Ring
 from lightwork.node.service.worker_link import Owner, WorkerLink
-from lightwork.wire.channel import OUTPUT_LIMIT, OUTPUT_MARKER, U64
+from lightwork.wire.channel import OUTPUT_LIMIT, OUTPUT_MARKER, U64, Frame
 from lightwork.wire.outcome import KIND_MASK, REVOKED
 
 _MARK = len(OUTPUT_MARKER)
@@ -83,6 +83,7 @@ class PortableLink(WorkerLink):
         super().__init__(number, owner, loop, ring, regions)
         self.marked = (MarkedOutput(self._release), MarkedOutput(self._release))
         self._line_of_records: deque[Records] = deque()
+        self._retired: Frame | None = None
 
     def expect_output(self, limit: int) -> None:
         """What the attempts to come may keep of their output."""
@@ -106,8 +107,7 @@ class PortableLink(WorkerLink):
         if self.dead:
             return
         self.poll()
-        while self._line_of_records:
-            super()._hand_on(self._line_of_records.popleft())
+        self._release_all()
         output = Output(OUTPUT_LIMIT)
         output.stdout, output.stderr = (part.rest() for part in self.marked)
         self._tell_death(output, exit_code, peak_bytes, with_keeper)
@@ -115,6 +115,27 @@ class PortableLink(WorkerLink):
     def _hand_on(self, records: Records) -> None:
         self._line_of_records += _singles(records)
         self._release()
+
+    def _retiring(self, frame: Frame) -> None:
+        """Told only when no record waits here: what has ended would be taken for unstarted, and run again."""
+        for records in self.ring.drain(self.ring.tail):
+            self._drained(records)
+        if self._line_of_records:
+            self._retired = frame
+            self._loop.call_later(END_WAIT_S, self._release_all)  # a closed stream has no markers
+        else:
+            super()._retiring(frame)
+
+    def _release_all(self) -> None:
+        """Hand on all that waits, with or without markers."""
+        while self._line_of_records and not self.dead:
+            super()._hand_on(self._line_of_records.popleft())
+        self._told_all()
+
+    def _told_all(self) -> None:
+        frame, self._retired = self._retired, None
+        if frame is not None and not self.dead:
+            super()._retiring(frame)
 
     def _release(self) -> None:
         """Hand on, in order, what is complete."""
@@ -131,6 +152,8 @@ class PortableLink(WorkerLink):
                 records.lengths[0] = len(records.body)
             line.popleft()
             super()._hand_on(records)
+        if not line:
+            self._told_all()
 
     def _undrained(self) -> list[int]:
         waiting = [one.tokens[0] for one in self._line_of_records if one.statuses[0] & KIND_MASK != REVOKED]
