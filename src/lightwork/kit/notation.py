@@ -40,6 +40,8 @@ def render_value(value: Any) -> str:
         return f"{len(value)}B"
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1 << TOKEN_BITS:
         return f"{value >> TOKEN_BITS}.{value & ((1 << TOKEN_BITS) - 1)}"
+    if isinstance(value, tuple) and value and all(isinstance(item, tuple) and len(item) == 2 for item in value):
+        return ",".join(str(name) for name, _ in value)  # pairs, such as variables: what they hold may be secret
     if isinstance(value, list | tuple):
         shown = ",".join(render_value(item) for item in value[:COLUMN_SHOWN])
         return shown + (f",...{len(value)}" if len(value) > COLUMN_SHOWN else "") or "-"

@@ -34,8 +34,10 @@ class AgentProcess:
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            code = await self._live()
-            log.warning("the agent ended with code %s and is started again", code)
+            try:
+                log.warning("the agent ended with code %s and is started again", await self._live())
+            except OSError as error:  # no processes, no descriptors: better luck next time
+                log.error("the agent cannot be started: %s", error)
             await asyncio.sleep(max(0.0, PAUSE_S - (loop.time() - began)))
 
     async def _live(self) -> int:

@@ -30,6 +30,9 @@ from lightwork.wire.messages import PROTOCOL, Hello
 LASTING = "dest"  # the same for all embedded nodes of this user, and no session's name
 
 
+log = logging.getLogger(__name__)
+
+
 def run(given: dict[str, Any], keeper: KeeperProcess | None, *, is_agent: bool) -> None:
     """To the end. `keeper` was started already."""
     options = read(given)
@@ -89,15 +92,22 @@ async def _agent_alone(options: Options, keeper: KeeperProcess | None) -> None:
 
 
 class _Ends:
-    """The reasons for this process to end: the session is over, it never began, or TERM."""
+    """The reasons for this process to end: the session is over, it never began, TERM, or a fault of ours."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self) -> None:
         self._ended = asyncio.Event()
         self.began = False
-        self._parent = options.parent
+        self.failed = False
 
     def session_over(self, session: str) -> None:
         """Its client is gone, and all nodes have forgotten it."""
+        self._ended.set()
+
+    def fault(self, what: str = "") -> None:
+        """We cannot go on: the client must see the end of us, and the log, instead of waiting."""
+        if what and not self._ended.is_set():
+            log.error(what)
+        self.failed = True
         self._ended.set()
 
     async def wait(self, each_second: Callable[[], None]) -> None:
@@ -109,12 +119,12 @@ class _Ends:
                 await asyncio.wait_for(self._ended.wait(), HEARTBEAT_S)
             each_second()
             if not self.began and loop.time() > deadline:
-                logging.getLogger(__name__).error("no client came within %s s", START_S)
+                log.error("no client came within %s s", START_S)
                 return
 
 
 async def _scheduler(options: Options, keeper: KeeperProcess | None) -> None:
-    ends = _Ends(options)
+    ends = _Ends()
     agents: list[AgentProcess] = []
 
     def kill_agents(node: str) -> None:
@@ -134,21 +144,27 @@ async def _scheduler(options: Options, keeper: KeeperProcess | None) -> None:
     else:
         agent = _make_agent(options, keeper)
         await agent.start()
+        assert agent.stopped is not None
+        agent.stopped.add_done_callback(lambda stopped: ends.fault("the node agent has stopped by itself"))
         memory_pair((agent, _hello("node", options)), (scheduler, _hello("scheduler", options)))
-    await ends.wait(scheduler.time_passed)
-    listener.close()
-    if agent is not None:
-        await agent.stop()
-    for process in agents:
-        await process.stop()
-    shutil.rmtree(node_directory(options.session), ignore_errors=True)
+    try:
+        await ends.wait(scheduler.time_passed)
+    finally:
+        listener.close()
+        if agent is not None:
+            await agent.stop()
+        for process in agents:
+            await process.stop()
+        shutil.rmtree(node_directory(options.session), ignore_errors=True)
+    if ends.failed:
+        sys.exit(1)
 
 
 class _WatchedScheduler(Scheduler):
     """Notes that the client has come."""
 
     def __init__(self, ends: _Ends, on_node_gone: Callable[[str], None]) -> None:
-        super().__init__(on_session_over=ends.session_over, on_node_gone=on_node_gone)
+        super().__init__(on_session_over=ends.session_over, on_node_gone=on_node_gone, on_fault=ends.fault)
         self._ends = ends
 
     def link_up(self, link: Any) -> None:

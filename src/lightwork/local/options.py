@@ -16,11 +16,9 @@ class Options(Struct, frozen=True, kw_only=True):
     directory: str
     arena_args: int | str | None
     arena_results: int | str | None
-    size: int
     apart: bool
     portable: bool
     uvloop: bool | None
-    parent: int
     address: str = ""
 
 

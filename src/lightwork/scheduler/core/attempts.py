@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import accumulate
 
+from lightwork.config import limits
 from lightwork.model.states import JobState
 from lightwork.scheduler.core import commands as do, events as on
-from lightwork.scheduler.core.endings import STATE_AFTER, Delivery, after_death, failure_outcome, with_message
+from lightwork.scheduler.core.endings import (
+    STATE_AFTER,
+    Delivery,
+    after_death,
+    failure_outcome,
+    region_of,
+    with_message,
+)
 from lightwork.scheduler.core.jobs import Job
 from lightwork.scheduler.core.nodes import Node
 from lightwork.scheduler.core.preparing import fail_hopeless
@@ -38,11 +46,10 @@ def on_attempts_ended(state: State, event: on.AttemptsEnded) -> Commands:
     node.jobs_done += len(event.tokens)
     node.job_time_ns += sum(event.durations_ns)
     node.bytes_out += len(event.body)
-    if event.files:
-        return _ended_with_files(state, node, event)
     jobs = [node.let_go(token) for token in event.tokens]
     sessions = {job.group.session for job in jobs if job is not None}
-    if len(sessions) == 1 and None not in jobs:
+    plain = len(sessions) == 1 and None not in jobs and not event.files
+    if plain and len(jobs) <= limits.COMMAND_JOBS_MAX:
         session = state.sessions[sessions.pop()]
         return _all_ended(state, node, session, jobs, event)  # type: ignore[arg-type]  # None is not in jobs
     return _some_ended(state, node, jobs, event)
@@ -74,43 +81,34 @@ def _all_ended(state: State, node: Node, session: Session, jobs: list[Job], even
 def _measure(node: Node, session: Session, jobs: list[Job], durations_ns: list[int]) -> None:
     """Learn how long jobs take, so that the right number is handed out ahead."""
     computation = jobs[0].group.computation
-    if jobs[-1].group.computation == computation:
+    if all(job.group.computation == computation for job in jobs):
         session.computations[computation].measured(durations_ns)
         node.widen(computation)
         return
     for job, duration_ns in zip(jobs, durations_ns, strict=True):
-        session.computations[job.group.computation].measured([duration_ns])
-        node.widen(job.group.computation)
+        _measure(node, session, [job], [duration_ns])
 
 
 def _some_ended(state: State, node: Node, jobs: list[Job | None], event: on.AttemptsEnded) -> Commands:
-    """Some attempts are dead to us, or of several sessions."""
+    """Some attempts are dead to us, or of several sessions, or left files."""
     deliveries = Deliveries(node.name)
+    files = dict(event.files)
+    free = do.Free(node.name, [], [])
     for i, (job, end) in enumerate(zip(jobs, accumulate(event.lengths), strict=True)):
+        body = event.body[end - event.lengths[i] : end]
         if job is None:
+            free.regions += region_of(event.statuses[i], body)
+            free.spooled += [event.tokens[i]] if i in files else []
             continue
         session = state.sessions[job.group.session]
         ended = STATE_AFTER[event.statuses[i] & outcome.KIND_MASK]
-        body = event.body[end - event.lengths[i] : end]
-        started_ns = state.now_ns - event.ages_ns[i]
+        started_ns, duration_ns = state.now_ns - event.ages_ns[i], event.durations_ns[i]
         delivery = deliveries.of(session.name)
-        delivery.add(job, ended, event.statuses[i], body, started_ns, event.durations_ns[i])
+        delivery.add(job, ended, event.statuses[i], body, started_ns, duration_ns, files.get(i))
         state.end(session, job, ended)
-        _measure(node, session, [job], [event.durations_ns[i]])
-    return deliveries.finish() + _release_done(state)
-
-
-def _ended_with_files(state: State, node: Node, event: on.AttemptsEnded) -> Commands:
-    """As `_some_ended`, and the files' tokens go along, by which the client fetches them."""
-    jobs = [node.let_go(token) for token in event.tokens]
-    row_of = {job.number: i for i, job in enumerate(jobs) if job is not None}
-    commands = _some_ended(state, node, jobs, event)
-    files = dict(event.files)
-    for command in commands:
-        if isinstance(command, do.Deliver):
-            rows = [row_of[number] for number in command.jobs]
-            command.files = [(column, files[row]) for column, row in enumerate(rows) if row in files]
-    return commands
+        _measure(node, session, [job], [duration_ns])
+    freed = [free] if free.regions or free.spooled else []
+    return [*freed, *deliveries.finish(), *_release_done(state)]
 
 
 def on_attempts_returned(state: State, event: on.AttemptsReturned) -> Commands:
@@ -214,7 +212,7 @@ def on_attempt_spoke(state: State, event: on.AttemptSpoke) -> Commands:
     """An intermediate result passes to its client."""
     job = state.nodes[event.node].attempts.get(event.token)
     if job is None:
-        return []
+        return [do.Free(event.node, region_of(outcome.IN_ARENA, event.body))] if event.in_arena else []
     told = do.TellProvisional(job.group.session, job.number, event.body, event.in_arena)
     return [*_speaks(state, event.node, event.token), told]
 
@@ -223,7 +221,7 @@ def on_attempt_sent_file(state: State, event: on.AttemptSentFile) -> Commands:
     """A file passes to its client, which fetches it."""
     job = state.nodes[event.node].attempts.get(event.token)
     if job is None:
-        return []
+        return [do.Free(event.node, spooled=[event.token])]
     told = do.TellFile(job.group.session, event.node, job.number, event.token, event.name, event.file)
     return [*_speaks(state, event.node, event.token), told]
 

@@ -21,6 +21,8 @@ def _attempts(state: State) -> list[str]:
             if token in seen:
                 wrong.append(f"attempt {token} is on two nodes")
             seen.add(token)
+        if node.held_bytes != sum(len(job.payload) for job in node.attempts.values()):
+            wrong.append(f"node {node.name} counts {node.held_bytes} bytes of arguments")
         if sum(node.held.values()) != len(node.attempts):
             wrong.append(f"node {node.name} counts {sum(node.held.values())} held of {len(node.attempts)}")
     return wrong

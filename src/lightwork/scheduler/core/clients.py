@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lightwork.config import limits
 from lightwork.model.errors import ProtocolError
 from lightwork.model.states import ClusterEvent, JobState
 from lightwork.scheduler.core import commands as do, events as on
@@ -36,6 +37,21 @@ def on_client_lost(state: State, event: on.ClientLost) -> Commands:
             state.nodes[job.node].let_go(job.token)
         state.end(session, job, JobState.CANCELLED)
     return commands + state.release(session)
+
+
+def on_client_congested(state: State, event: on.ClientCongested) -> Commands:
+    """What runs goes on; nothing more is handed out."""
+    if event.session in state.sessions:
+        state.sessions[event.session].congested = True
+    return []
+
+
+def on_client_drained(state: State, event: on.ClientDrained) -> Commands:
+    """Its jobs are placed again."""
+    if event.session in state.sessions:
+        state.sessions[event.session].congested = False
+        state.queue.reconsider()
+    return []
 
 
 def on_close_asked(state: State, event: on.CloseAsked) -> Commands:
@@ -103,4 +119,7 @@ def _stop(jobs: Iterable[Job], *, now: bool = False) -> Commands:
     for job in jobs:
         if job.node:
             tokens.setdefault(job.node, []).append(job.token)
-    return [do.Stop(node, found, now) for node, found in tokens.items()]
+    step = limits.COMMAND_JOBS_MAX
+    return [
+        do.Stop(node, found[at : at + step], now) for node, found in tokens.items() for at in range(0, len(found), step)
+    ]

@@ -51,6 +51,14 @@ class Stop(Command):
     now: bool = False
 
 
+class Free(Command):
+    """Results in the arena (offsets) and files in the spool (tokens) that nobody will ask for."""
+
+    node: str
+    regions: list[int] = []
+    spooled: list[int] = []
+
+
 class Release(Command):
     """Remove all traces of a session."""
 

@@ -21,6 +21,8 @@ WAITING_SHOWN = 10  # groups whose reasons a status gives
 _HANDLERS: dict[type[on.Event], Callable[[State, Any], Commands]] = {
     on.ClientJoined: clients.on_client_joined,
     on.ClientLost: clients.on_client_lost,
+    on.ClientCongested: clients.on_client_congested,
+    on.ClientDrained: clients.on_client_drained,
     on.CloseAsked: clients.on_close_asked,
     on.ComputationDefined: clients.on_computation_defined,
     on.JobsSubmitted: clients.on_jobs_submitted,
@@ -70,6 +72,8 @@ class Core:
         """Why the first waiting groups wait, each reason once."""
         state = self.state
         groups = [group for group, _ in state.queue.lines() if group.session == session_name][:WAITING_SHOWN]
+        if state.sessions[session_name].congested:
+            return ["the client does not take results as fast as they come"]
         computations = state.sessions[session_name].computations
         reasons = [
             reason for group in groups for reason in explain(state.nodes.values(), computations[group.computation])

@@ -13,6 +13,7 @@ from lightwork.model.states import JobState
 from lightwork.scheduler.core.commands import Deliver
 from lightwork.scheduler.core.jobs import Job
 from lightwork.wire import outcome
+from lightwork.wire.messages import File
 
 STATE_AFTER = {
     outcome.RETURNED: JobState.FINISHED,
@@ -57,12 +58,26 @@ def with_message(body: bytes, message: str) -> bytes:
     return outcome.encode_outcome(told._replace(failure=failure))
 
 
+def region_of(status: int, body: bytes) -> list[int]:
+    """The region of the node's arena that an outcome holds, if any: when nobody will ever read it, it must be freed."""
+    if not status & outcome.IN_ARENA:
+        return []
+    reference = outcome.decode_outcome(body).value if status & outcome.ENVELOPE else body
+    return [outcome.ARENA_REFERENCE.unpack(reference)[0]]
+
+
 class Delivery:
-    """Columns of jobs that ended, for one session and node, until they leave as one command."""
+    """Jobs that ended, for one session and node, as columns; cut into commands that fit into one message each."""
 
     def __init__(self, session: str, node: str) -> None:
-        self.command = Deliver(session, node, [], [], [], [], [], [], [], b"")
+        self._to = session, node
+        self._full: list[Deliver] = []
+        self._new()
+
+    def _new(self) -> None:
+        self._command = Deliver(*self._to, [], [], [], [], [], [], [], b"")
         self._bodies: list[bytes] = []
+        self._size = 0
 
     def add(
         self,
@@ -72,9 +87,15 @@ class Delivery:
         body: bytes,
         started_ns: int = 0,
         duration_ns: int = 0,
+        files: list[File] | None = None,
     ) -> None:
         """One more job."""
-        command = self.command
+        if len(self._bodies) >= limits.COMMAND_JOBS_MAX or self._size + len(body) > limits.COMMAND_BYTES_MAX:
+            self._close()
+        command = self._command
+        if files:
+            command.files.append((len(command.jobs), files))
+            command.tokens.append(job.token)
         command.jobs.append(job.number)
         command.states.append(state)
         command.statuses.append(status)
@@ -82,10 +103,16 @@ class Delivery:
         command.durations_ns.append(duration_ns)
         command.attempts.append(job.attempts)
         command.lengths.append(len(body))
-        command.tokens.append(job.token)
         self._bodies.append(body)
+        self._size += len(body)
 
-    def finish(self, whole: bytes | None = None) -> Deliver:
-        """The command; `whole`: all bodies, if the caller has them in one piece."""
-        self.command.body = b"".join(self._bodies) if whole is None else whole
-        return self.command
+    def _close(self) -> None:
+        if self._bodies:
+            self._command.body = b"".join(self._bodies)
+            self._full.append(self._command)
+            self._new()
+
+    def finish(self) -> list[Deliver]:
+        """The commands; none, if nothing was added."""
+        self._close()
+        return self._full

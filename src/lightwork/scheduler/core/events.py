@@ -23,6 +23,18 @@ class ClientLost(Event):
     session: str
 
 
+class ClientCongested(Event):
+    """A client takes its results more slowly than they come: so much waits that nothing more shall start."""
+
+    session: str
+
+
+class ClientDrained(Event):
+    """A congested client has taken what waited for it."""
+
+    session: str
+
+
 class CloseAsked(Event):
     """A client wants to end its session; `cancel` what has not ended."""
 

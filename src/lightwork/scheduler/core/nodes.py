@@ -37,6 +37,7 @@ class Node:
         self.heard_ns = now_ns
         self.attempts: dict[int, Job] = {}
         self.held: dict[str, int] = {}  # attempts by computation
+        self.held_bytes = 0  # of their arguments
         self.window: dict[str, int] = {}  # jobs allowed ahead by computation; doubles with each report
         self.revoking = False
         self.unsettled: set[int] = set()  # attempts from before it went away, until its first heartbeat tells
@@ -55,7 +56,7 @@ class Node:
         `mean_ns`: a job's duration, 0 if unknown; `held_ns`: the work that it has already, by the same measure.
         """
         idle = self.idle_slots
-        if not mean_ns:
+        if not mean_ns or self.held_bytes > limits.AHEAD_BYTES_MAX:
             return max(0, idle)
         by_time = int((self.slots * WINDOW_NS - held_ns) / max(mean_ns, 1.0))
         allowed = self.window.get(computation, 1) * self.slots - self.held.get(computation, 0)
@@ -68,6 +69,7 @@ class Node:
         for job in jobs:
             attempts[token] = job
             job.hand_out(name, token)
+            self.held_bytes += len(job.payload)
             token += 1
         self.held[computation] = self.held.get(computation, 0) + len(jobs)
 
@@ -75,6 +77,7 @@ class Node:
         """The job of a live attempt, which is no more; None for a dead token, whose news changes nothing."""
         job = self.attempts.pop(token, None)
         if job is not None:
+            self.held_bytes -= len(job.payload)
             computation = job.group.computation
             left = self.held[computation] - 1
             if left:

@@ -39,7 +39,7 @@ def place(queue: Queue, nodes: Mapping[str, Node], sessions: Mapping[str, Sessio
         group, before = turn
         session = sessions[group.session]
         record = session.computations[group.computation]
-        allowed = [node for node in nodes.values() if refusal(node, record) is None]
+        allowed = [node for node in nodes.values() if refusal(node, record) is None and not session.congested]
         node, room = _roomiest(allowed, group, record, session)
         if node is None:
             queue.set_aside(group)

@@ -57,5 +57,4 @@ def fail_if_hopeless(state: State, session: Session, record: ComputationRecord) 
         if job.group.computation == digest and not job.node:
             delivery.add(job, JobState.FAILED, outcome.NOT_RUN | outcome.ENVELOPE, body)
             state.end(session, job, JobState.FAILED)
-    commands: Commands = [delivery.finish()] if delivery.command.jobs else []
-    return commands + state.release_if_done(session)
+    return [*delivery.finish(), *state.release_if_done(session)]

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 
+from lightwork.config import limits
 from lightwork.model.states import JobState
 from lightwork.scheduler.core.jobs import Group, Job
 
@@ -68,13 +69,16 @@ class Queue:
         return group, LAST if following is None else self._lines[following][0].ordinal
 
     def take(self, group: Group, count: int, before: int) -> list[Job]:
-        """Up to `count` jobs of the group that stand before this ordinal, in order."""
+        """Up to `count` jobs of the group that stand before this ordinal, in order; no more than one message holds."""
         line = self._lines[group]
         taken: list[Job] = []
-        while line and len(taken) < count and line[0].ordinal < before:
+        count = min(count, limits.COMMAND_JOBS_MAX)
+        size = 0
+        while line and len(taken) < count and line[0].ordinal < before and size < limits.COMMAND_BYTES_MAX:
             job = line.popleft()
             if job.state < JobState.FINISHED:
                 taken.append(job)
+                size += len(job.payload)
         self.size -= len(taken)
         self._push(group)
         return taken

@@ -42,6 +42,7 @@ class Session:
         self.next_number = 0  # a client numbers its jobs without gaps; what is below came already
         self.computations: dict[str, ComputationRecord] = {}
         self.closing = False
+        self.congested = False  # its client does not keep up: nothing of it is placed
         self.releasing: set[str] = set()  # nodes that have not yet said that they forgot us
         self._groups: dict[tuple[str, JobOptions], Group] = {}
 

@@ -87,5 +87,5 @@ class Deliveries:
         return found
 
     def finish(self) -> Commands:
-        """One command for each session that has anything."""
-        return [delivery.finish() for delivery in self._by_session.values() if delivery.command.jobs]
+        """The commands for each session that has anything."""
+        return [command for delivery in self._by_session.values() for command in delivery.finish()]

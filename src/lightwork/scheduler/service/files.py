@@ -21,7 +21,7 @@ class Files:
         self._clients = clients
         self._nodes = nodes
         self._offers: dict[str, set[str]] = {}  # digest -> sessions that have it
-        self._spools: dict[int, str] = {}  # token -> node
+        self._spools: dict[int, tuple[str, str]] = {}  # token -> node, session
 
     def note_offers(self, session: str, message: Any) -> None:
         """A client names files that it can send."""
@@ -36,11 +36,11 @@ class Files:
 
     def note_news(self, command: Any) -> None:
         """A client is told of files in a node's spool."""
-        if isinstance(command, do.Deliver) and command.files:
-            for column, _ in command.files:
-                self._spools[command.tokens[column]] = command.node
+        if isinstance(command, do.Deliver):
+            for token in command.tokens:
+                self._spools[token] = command.node, command.session
         elif isinstance(command, do.TellFile):
-            self._spools[command.token] = command.node
+            self._spools[command.token] = command.node, command.session
 
     def fetch_from_client(self, asker: Link, fetch: say.Fetch) -> None:
         """A node wants a file of a computation."""
@@ -51,7 +51,7 @@ class Files:
     def fetch_from_node(self, asker: Link, fetch: say.Fetch) -> None:
         """A client wants a file that a job made; its name is TOKEN/NUMBER."""
         token = fetch.name.partition("/")[0]
-        node = self._spools.get(int(token) if token.isdecimal() else -1, "")
+        node, _ = self._spools.get(int(token) if token.isdecimal() else -1, ("", ""))
         self._pass_on(asker, fetch, self._nodes.get(node), f"no node here has the file {fetch.name}")
 
     def _pass_on(self, asker: Link, fetch: say.Fetch, holder: Link | None, refusal: str) -> None:
@@ -64,9 +64,8 @@ class Files:
         """A client has what it wanted: nodes may free it. (Only a node of this machine has an arena.)"""
         spooled: dict[str, list[int]] = {}
         for token in message.spooled:
-            node = self._spools.pop(token, None)
-            if node is not None:
-                spooled.setdefault(node, []).append(token)
+            node, _ = self._spools.pop(token, ("", ""))
+            spooled.setdefault(node, []).append(token)
         for name, link in self._nodes.items():
             tokens = spooled.get(name, [])
             if message.regions or tokens:
@@ -78,8 +77,8 @@ class Files:
             self._offers[digest].discard(session)
             if not self._offers[digest]:
                 del self._offers[digest]
+        self._spools = {token: place for token, place in self._spools.items() if place[1] != session}
 
     def node_gone(self, node: str) -> None:
-        """Its spool went with it."""
-        for token in [token for token, name in self._spools.items() if name == node]:
-            del self._spools[token]
+        """It is presumed dead, and its spool with it."""
+        self._spools = {token: place for token, place in self._spools.items() if place[0] != node}

@@ -56,6 +56,7 @@ TO_NODE: dict[type, Callable[[Any, int], Packed]] = {
     do.Assign: _assign,
     do.Revoke: lambda c, _: (say.Revoke(c.tokens), b""),
     do.Stop: lambda c, _: (say.Stop(c.tokens, c.now), b""),
+    do.Free: lambda c, _: (say.Free(c.regions, c.spooled), b""),
     do.Release: lambda c, _: (say.Release(c.session), b""),
 }
 

@@ -17,7 +17,7 @@ from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.core import Core
 from lightwork.scheduler.service.files import Files
 from lightwork.scheduler.service.incoming import FROM_CLIENT, FROM_NODE
-from lightwork.scheduler.service.outgoing import TO_CLIENT, TO_NODE
+from lightwork.scheduler.service.outgoing import TO_CLIENT, TO_NODE, Packed
 from lightwork.transport.link import Batch, Link, Receiver
 from lightwork.wire import messages as say
 
@@ -27,7 +27,11 @@ Clock = Callable[[], int]
 
 
 class Scheduler(Receiver):
-    """All links of one scheduler. `on_session_over(session)` is called when a session is gone for good."""
+    """All links of one scheduler.
+
+    `on_session_over(session)`: a session is gone for good. `on_node_gone(node)`: a node is presumed dead.
+    `on_fault()`: a fault of ours was logged; this scheduler must end, or jobs would wait for ever.
+    """
 
     def __init__(
         self,
@@ -36,6 +40,7 @@ class Scheduler(Receiver):
         clock: Clock = time.monotonic_ns,
         on_session_over: Callable[[str], None] = lambda session: None,
         on_node_gone: Callable[[str], None] = lambda node: None,
+        on_fault: Callable[[], None] = lambda: None,
     ) -> None:
         self._core = Core(epoch)
         self._clock = clock
@@ -47,6 +52,10 @@ class Scheduler(Receiver):
         self._files = Files(self._clients, self._nodes)
         self._on_session_over = on_session_over
         self._on_node_gone = on_node_gone
+        self._on_fault = on_fault
+        self._congested: set[str] = set()  # sessions whose link has too much waiting
+        self._to_tell: list[on.Event] = []  # what was found out while the core was obeyed
+        self._late: dict[str, dict[int, Packed]] = {}  # their latest provisional results, by job
         self.pids: dict[str, int] = {}  # of the processes around us, for status
 
     # --- what links tell ---
@@ -54,7 +63,9 @@ class Scheduler(Receiver):
     def link_up(self, link: Link) -> None:
         """Somebody is there."""
         peer = link.peer
-        if peer.role == "client":
+        if peer.role == "client" and peer.session in self._clients:
+            link.close(f"session {peer.session} is open already")
+        elif peer.role == "client":
             self._clients[peer.session] = link
             self._names[link] = peer.session
             self._feed([on.ClientJoined(peer.session)])
@@ -79,8 +90,16 @@ class Scheduler(Receiver):
             self._feed([on.ClientLost(name)])
         elif self._nodes.get(name) is link:
             del self._nodes[name]
-            self._files.node_gone(name)
             self._feed([on.NodeLost(name)])
+
+    def link_drained(self, link: Link) -> None:
+        """A congested client has caught up."""
+        session = self._names.get(link, "")
+        if session in self._congested:
+            self._congested.discard(session)
+            for message, body in self._late.pop(session, {}).values():
+                link.send(message, body)
+            self._feed([on.ClientDrained(session)])
 
     def time_passed(self) -> None:
         """To be called every second or so."""
@@ -150,7 +169,16 @@ class Scheduler(Receiver):
         if log.isEnabledFor(logging.DEBUG):
             for event in events:
                 log.debug("> %s", render(event))
-        self._obey(self._core.feed(events, self._clock()))
+        try:
+            self._obey(self._core.feed(events, self._clock()))
+            while self._to_tell:
+                further, self._to_tell = self._to_tell, []
+                self._obey(self._core.feed(further, self._clock()))
+        except PeerError:
+            raise
+        except Exception:
+            log.exception("the scheduler cannot go on")
+            self._on_fault()
 
     def _obey(self, commands: Iterable[do.Command]) -> None:
         debug = log.isEnabledFor(logging.DEBUG)
@@ -168,16 +196,32 @@ class Scheduler(Receiver):
             packed = TO_CLIENT[kind](command, self._epoch_ns)
             if kind is do.Deliver:
                 self._number(command.session, packed[0])
-            self._send(self._clients.get(command.session), packed)
+                for job in command.jobs if command.session in self._late else ():
+                    self._late[command.session].pop(job, None)
+            self._tell(command.session, packed)
         elif isinstance(command, do.EndSession):
             self._end_session(command.session)
         elif isinstance(command, do.Drop):
             self._drop(command.node)
 
-    def _send(self, link: Link | None, packed: tuple[say.Message, bytes]) -> None:
+    def _send(self, link: Link | None, packed: Packed) -> None:
         """A link that is gone has been, or will be, told to the core: what was meant for it is dropped."""
         if link is not None:
             link.send(*packed)
+
+    def _tell(self, session: str, packed: Packed) -> None:
+        """Send to a client. One that does not keep up gets no further jobs, and of provisional results the latest."""
+        link = self._clients.get(session)
+        if link is None:
+            return
+        message = packed[0]
+        if session in self._congested and isinstance(message, say.Provisional) and not message.in_arena:
+            self._late.setdefault(session, {})[message.job] = packed
+            return
+        link.send(*packed)
+        if link.congested and session not in self._congested:
+            self._congested.add(session)
+            self._to_tell.append(on.ClientCongested(session))
 
     def _number(self, session: str, message: Any) -> None:
         """Results of a session are counted from 1."""
@@ -185,6 +229,8 @@ class Scheduler(Receiver):
 
     def _end_session(self, session: str) -> None:
         self._sequences.pop(session, None)
+        self._late.pop(session, None)
+        self._congested.discard(session)
         self._files.session_over(session)
         link = self._clients.pop(session, None)
         if link is not None:

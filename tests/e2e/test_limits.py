@@ -1,0 +1,55 @@
+"""Whatever is asked for at once, no message grows over the wire's limits, and nobody in the middle grows without end."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+import lightwork
+from lightwork import JobState
+from tests.e2e.conftest import WAYS
+from tests.e2e.helpers import LIMIT_S, nothing_left, wait_until
+
+
+def nothing(*args: Any) -> None:
+    return None
+
+
+def slow_and_failing() -> None:
+    time.sleep(1.5)
+    raise ValueError("x" * 2000)
+
+
+@pytest.mark.parametrize("name", ["hosted", "apart"])
+def test_many_jobs_end_alike(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """A setup that fails ends 60,000 waiting jobs at once: 120 MB of outcomes."""
+    with nothing_left(WAYS[name]), lightwork.JobCluster(nothing, setup=slow_and_failing, slots=1) as cluster:
+        jobs = [cluster.submit(n) for n in range(60_000)]
+        assert cluster.wait(6 * LIMIT_S)
+        assert {job.status for job in jobs} == {JobState.FAILED}
+        assert "ValueError" in str(jobs[-1].exception)
+
+
+@pytest.mark.parametrize("name", ["hosted", "apart"])
+def test_many_jobs_with_much_in_hand(name: str) -> None:
+    """Short jobs with arguments just too small for shared memory: 200 MB go out, never in one piece."""
+    with nothing_left(WAYS[name]), lightwork.JobCluster(nothing, slots=2) as cluster:
+        jobs = [cluster.submit(b"x" * 200_000) for _ in range(1_000)]
+        assert cluster.wait(6 * LIMIT_S)
+        assert {job.status for job in jobs} == {JobState.FINISHED}
+
+
+def test_a_scheduler_that_cannot_go_on_ends_its_jobs(hosted: str) -> None:
+    """The agent of a hosted cluster stops by itself: the process ends, and open jobs are LOST with a reason."""
+    with pytest.raises(lightwork.LightworkError), lightwork.JobCluster(time.sleep, slots=1) as cluster:
+        job = cluster.submit(600)
+        wait_until(lambda: "agent" in cluster.status().pids, "the agent's process is known")
+        import os
+        import signal
+
+        os.kill(cluster.status().pids["agent"], signal.SIGTERM)
+        wait_until(job.finish.is_set, "the job ends with its scheduler")
+        assert job.status is JobState.LOST
+        job.get()
