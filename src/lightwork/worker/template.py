@@ -33,7 +33,9 @@ def be_template(arenas: Any, slot: int, fields: Dict[str, bytes], given: List[in
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     computation = Computation(fields)
     keeper = Keeper(channel_from_descriptor(channel), arenas)
+    ours = os.getpid()
     failed = _prepare(computation, keeper.environment, fields)
+    end_copy(ours)
     if failed is None:
         keeper.computations[slot] = computation
         keeper.spare_children()
@@ -71,6 +73,7 @@ def run_cleanup(computation: Optional[Computation]) -> failure.Fields:
     """Run the cleanup where setup ran; returns the failure's fields, or none."""
     if computation is None or computation.cleanup is None:
         return {}
+    ours = os.getpid()
     try:
         os.chdir(computation.place.directory)
         computation.cleanup.run()
@@ -78,7 +81,14 @@ def run_cleanup(computation: Optional[Computation]) -> failure.Fields:
         return failure.describe(error)
     finally:
         flush()
+        end_copy(ours)
     return {}
+
+
+def end_copy(ours: int) -> None:
+    """Users' code forked and came back in the child too: that is its end, not a second template on our channel."""
+    if os.getpid() != ours:
+        os._exit(0)
 
 
 def flush() -> None:

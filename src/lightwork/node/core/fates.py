@@ -196,8 +196,10 @@ class Fates:
         batches = worker.cut({first} if started else set())
         if started:
             self._died_running(worker, event, now)
-        elif batches and worker.environment is not None and not (event.with_keeper or worker.leaving):
-            self._preparation.died_unstarted(worker.environment)
+        elif batches and worker.environment is not None and not event.with_keeper:
+            # Those for a single job leave from the start; other leaving ones are ended by us.
+            if batches[0].definition.fresh or not worker.leaving:
+                self._preparation.died_unstarted(worker.environment)
         self._unstarted(batches, now)
 
     def _died_running(self, worker: Worker, event: on.WorkerDied, now: int) -> None:

@@ -26,6 +26,7 @@ from lightwork.node.core import events as on
 from lightwork.node.core.commands import Command
 from lightwork.node.core.core import Core
 from lightwork.node.service.directories import Directories
+from lightwork.node.service.failed import UNIMPORTANT, consequence
 from lightwork.node.service.hands import Hands
 from lightwork.node.service.hardware import LoadMeter, ask_gpus, hardware
 from lightwork.node.service.inbox import Inbox
@@ -37,6 +38,7 @@ from lightwork.node.service.stale import News, settle
 from lightwork.transport.link import Batch, Link, Receiver
 from lightwork.wire.messages import Hardware, NodeNotice, NodeReady
 
+FAILED_EXIT = 70  # of the whole process, if it is the agent's own
 LOOK_S = 0.002  # the next tick, while idle slots may take over work that waits behind other work
 
 
@@ -70,6 +72,7 @@ class Agent(Receiver):
         self._inbox = Inbox(self)
         self._events: deque[on.Event] = deque()
         self._handling = False
+        self.failed = False
         self._tick: asyncio.TimerHandle | None = None
         self._beat: asyncio.TimerHandle | None = None
         self._beats = 0
@@ -113,11 +116,13 @@ class Agent(Receiver):
                 timer.cancel()
         self._tick = self._beat = None
         self.link = None
-        if self._hands is not None:
-            await self._hands.stop()
-        self._lock.release()
-        if self.stopped is not None and not self.stopped.done():
-            self.stopped.set_result(None)
+        try:
+            if self._hands is not None:
+                await self._hands.stop()
+        finally:
+            self._lock.release()
+            if self.stopped is not None and not self.stopped.done():
+                self.stopped.set_result(None)
 
     @property
     def hands(self) -> Hands:
@@ -152,6 +157,8 @@ class Agent(Receiver):
 
     def post(self, event: on.Event) -> None:
         """Give an event to the core and do what it says; in line, if one is being handled."""
+        if self.failed:
+            return
         self._events.append(event)
         if self._handling:
             return
@@ -160,8 +167,12 @@ class Agent(Receiver):
             while self._events:
                 for command in self.core.handle(self._events.popleft(), time.monotonic_ns()):
                     self._obey(command)
+        except Exception as error:  # noqa: BLE001  # a fault of ours: what the core says from now on may be wrong
+            self.fail(error, "the agent's core failed")
         finally:
             self._handling = False
+        if self.failed:
+            return
         if self._tick is None and self.core.in_flight:
             self._schedule_tick()
         elif self.core.looking:
@@ -171,8 +182,28 @@ class Agent(Receiver):
         try:
             self.hands.obey(command)
         except Exception as error:  # noqa: BLE001  # a fault of ours: told, but what else was decided must be done
-            context = {"message": f"{render(command)} could not be done", "exception": error}
-            asyncio.get_running_loop().call_exception_handler(context)
+            what = f"{render(command)[:2000]} could not be done"
+            event = consequence(command, error)
+            if event is None and type(command) not in UNIMPORTANT:
+                self.fail(error, what)
+                return
+            _report(error, what)
+            if event is not None:
+                self._events.append(event)
+
+    def fail(self, error: BaseException, what: str) -> None:
+        """A fault that no attempt can be blamed for: rather no node than one that forgets what it was given."""
+        if self.failed:
+            return
+        self.failed = True
+        self._events.clear()
+        _report(error, f"{what}: this node ends")
+        if self.options.sole:
+            os._exit(FAILED_EXIT)  # the keeper sees that, and ends all below it
+        link = self.link
+        if link is not None:
+            link.abort()
+        spawn_task(self.stop(), "stop the agent")
 
     def notice(self, level: str, text: str, hint: str = "") -> None:
         """Something the users of this node should read."""
@@ -213,3 +244,7 @@ class Agent(Receiver):
         for message, body in self._news:
             link.send(message, body)
         self._news = []
+
+
+def _report(error: BaseException, what: str) -> None:
+    asyncio.get_running_loop().call_exception_handler({"message": what, "exception": error})

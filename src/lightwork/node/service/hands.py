@@ -12,6 +12,7 @@ from lightwork.node.core.dispatch import needs_directory
 from lightwork.node.service.blobs import BlobError, Blobs
 from lightwork.node.service.crew import Crew
 from lightwork.node.service.directories import remove_tree
+from lightwork.node.service.failed import failure_of
 from lightwork.node.service.identities import Identities
 from lightwork.node.service.job_directories import JobDirectories
 from lightwork.node.service.loading import run_options
@@ -137,6 +138,9 @@ class Hands:
             self.crew.trouble(f"no worker can be started: {error}")
             self.crew.drop(command.worker)
             self._loop.call_later(AGAIN_S, self._agent.post, on.WorkerDied(command.worker, 0, 0, with_keeper=True))
+        except BaseException:  # a fault of ours: the agent tells the core
+            self.crew.drop(command.worker)
+            raise
 
     def _load(self, command: do.Load) -> None:
         site = self.sites.get(command.session, command.environment)
@@ -153,8 +157,7 @@ class Hands:
         try:
             directory = self._job_directory(command)
         except (BlobError, OSError) as error:
-            failure = {"type": type(error).__name__.encode(), "message": str(error).encode()}
-            self._agent.post(on.RunFailed(command.worker, command.tokens, failure))
+            self._agent.post(on.RunFailed(command.worker, command.tokens, failure_of(error)))
             return
         shift, told = self.identities.of(command.tokens)
         options = run_options(command.options, directory, told)
@@ -199,7 +202,7 @@ class Hands:
     def _spawn_program(self, command: do.SpawnProgram) -> None:
         site = self.sites.get(command.session, command.environment)
         if site is None:
-            return
+            raise LookupError("the computation has no directory here")
         token, options = command.token, command.options
         try:
             wanted = order(
@@ -216,8 +219,10 @@ class Hands:
             self.nursery.spawn(command.worker, wanted)
         except (NotCallable, BlobError, OSError) as error:
             self.crew.drop(command.worker)
-            failure = {"type": type(error).__name__.encode(), "message": str(error).encode()}
-            self._agent.post(on.SpawnFailed(command.worker, failure))
+            self._agent.post(on.SpawnFailed(command.worker, failure_of(error)))
+        except BaseException:
+            self.crew.drop(command.worker)
+            raise
 
     def _job_directory(self, command: do.Run) -> Path | None:
         """A working directory of the attempt's own, if it needs one. OSError, BlobError."""

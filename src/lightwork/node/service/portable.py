@@ -24,10 +24,39 @@ from lightwork.node.service.loopback import LoopbackLine, WorkerListener
 from lightwork.node.service.marked import MarkedOutput, PortableLink
 from lightwork.node.service.nursery import Key, Parent, ProgramOrder
 from lightwork.node.service.output import READ_SIZE, Collector
-from lightwork.node.service.processes import start_of, sweep
+from lightwork.node.service.processes import kill_group, start_of, sweep
 from lightwork.node.service.program_link import ProgramLink
 
 OUTPUT_WAIT_S = 1.0  # for the end of a dead process's pipes, which something it left may hold open
+READ_LIMIT = 64 << 10
+
+
+class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
+    """Knows when the process is gone. (`Process.wait` may wait for the end of its pipes too, whoever holds them.)"""
+
+    def __init__(self, limit: int, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit, loop)
+        self.exited = asyncio.Event()
+
+    def process_exited(self) -> None:
+        """It has been waited for."""
+        self.exited.set()
+        super().process_exited()
+
+
+class Child(asyncio.subprocess.Process):
+    """A worker or program of ours."""
+
+    def __init__(
+        self, transport: asyncio.SubprocessTransport, protocol: _Protocol, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        super().__init__(transport, protocol, loop)
+        self._pipes = transport
+        self.exited = protocol.exited
+
+    def close(self) -> None:
+        """Let go of its pipes."""
+        self._pipes.close()
 
 
 class Portable:
@@ -38,7 +67,7 @@ class Portable:
         self._loop = loop
         self._arenas = arenas
         self._listener = WorkerListener(loop)
-        self._processes: dict[int, asyncio.subprocess.Process] = {}
+        self._processes: dict[int, Child] = {}
         self._unborn: dict[int, int] = {}  # signals for those that are being started; 0: kill
         self._lives: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -159,12 +188,13 @@ class Portable:
 
     async def _start(
         self, argv: list[str], environment: dict[str, str], directory: str | None, stdin: int
-    ) -> asyncio.subprocess.Process:
+    ) -> Child:
         descriptors = self._arenas.descriptors()
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
         more: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
-        return await asyncio.create_subprocess_exec(
+        transport, protocol = await self._loop.subprocess_exec(
+            lambda: _Protocol(READ_LIMIT, self._loop),
             *argv,
             env=environment,
             cwd=directory,
@@ -174,8 +204,9 @@ class Portable:
             pass_fds=descriptors,
             **more,
         )
+        return Child(transport, protocol, self._loop)
 
-    async def _held(self, number: int, process: asyncio.subprocess.Process, readers: list[asyncio.Task[None]]) -> None:
+    async def _held(self, number: int, process: Child, readers: list[asyncio.Task[None]]) -> None:
         """From birth to the last of its output."""
         self._processes[number] = process
         link = self._parent.links.get(number)
@@ -185,13 +216,15 @@ class Portable:
         early = self._unborn.pop(number, None)
         if early is not None or self._stopping:
             await self._kill(process)
-        await process.wait()
+        await process.exited.wait()
+        kill_group(process.pid)
         _, open_still = await asyncio.wait(readers, timeout=OUTPUT_WAIT_S)
         for reader in open_still:
             reader.cancel()
+        process.close()
         del self._processes[number]
 
-    async def _kill(self, process: asyncio.subprocess.Process) -> None:
+    async def _kill(self, process: Child) -> None:
         if process.returncode is None:
             await sweep(self._parent.python, [(process.pid, start_of(process.pid))])
 
@@ -202,7 +235,7 @@ class Portable:
 
 
 def _pipes(
-    process: asyncio.subprocess.Process, stdout: Collector | MarkedOutput, stderr: Collector | MarkedOutput
+    process: Child, stdout: Collector | MarkedOutput, stderr: Collector | MarkedOutput
 ) -> list[tuple[asyncio.StreamReader, Collector | MarkedOutput]]:
     assert process.stdout is not None
     assert process.stderr is not None
@@ -224,7 +257,7 @@ async def _write(pipe: asyncio.StreamWriter, data: bytes) -> None:
         pipe.close()
 
 
-def _code(process: asyncio.subprocess.Process) -> int:
+def _code(process: Child) -> int:
     return process.returncode if process.returncode is not None else -9
 
 

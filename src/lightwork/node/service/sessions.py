@@ -11,6 +11,7 @@ from lightwork.node.core import commands as do, events as on
 from lightwork.node.service.blobs import BlobError, Blobs
 from lightwork.node.service.cleaning import Cleaner
 from lightwork.node.service.crew import Crew
+from lightwork.node.service.failed import failure_of
 from lightwork.node.service.nursery import Nursery
 from lightwork.node.service.sites import Site, Sites
 from lightwork.wire.channel import QUIT, pack_frame
@@ -54,7 +55,7 @@ class Sessions:
         try:
             await self._have(computation.files)
             site.files += await self._blobs.place(computation.files, site.directory)
-        except (BlobError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is: the computation waits for an answer
             self._not_prepared(command, error)
         else:
             self._agent.post(on.FilesPlaced(command.session, computation.digest))
@@ -66,9 +67,9 @@ class Sessions:
     async def _fetch_job_files(self, command: do.FetchJobFiles) -> None:
         try:
             await self._have(command.files)
-        except (BlobError, OSError) as error:
-            failure = {"type": b"FileNotFoundError", "message": str(error).encode()}
-            self._agent.post(on.JobFilesFetched(command.batch, failure))
+        except Exception as error:  # noqa: BLE001  # whatever it is: the attempts wait for an answer
+            kind = b"FileNotFoundError" if isinstance(error, BlobError | OSError) else type(error).__name__.encode()
+            self._agent.post(on.JobFilesFetched(command.batch, {**failure_of(error), "type": kind}))
         else:
             self._agent.post(on.JobFilesFetched(command.batch))
 
@@ -79,8 +80,7 @@ class Sessions:
         await self._blobs.have(list(files), link)
 
     def _not_prepared(self, command: do.PlaceFiles, error: Exception) -> None:
-        failure = {"type": type(error).__name__.encode(), "message": str(error).encode()}
-        self._agent.post(on.PreparationFailed(command.session, command.computation.digest, failure))
+        self._agent.post(on.PreparationFailed(command.session, command.computation.digest, failure_of(error)))
 
     def run_setup(self, command: do.RunSetup) -> None:
         """Make the environment's template process and run setup there."""
@@ -100,8 +100,13 @@ class Sessions:
         deadline = self._loop.time() + WORKERS_GONE_S
         while not numbers.isdisjoint(self._crew.links) and self._loop.time() < deadline:  # noqa: ASYNC110  # rare, short
             await asyncio.sleep(0.002)
-        problems = [*await self._cleaner.clean(session), *self._crew.take_problems()]
-        self._agent.post(on.SessionCleaned(session, problems))
+        problems: list[str] = []
+        try:
+            problems += await self._cleaner.clean(session)
+        except Exception as error:  # noqa: BLE001  # whatever it is: somebody waits for the end of the session
+            problems.append(f"the session could not be cleaned up: {type(error).__name__}: {error}")
+        finally:
+            self._agent.post(on.SessionCleaned(session, [*problems, *self._crew.take_problems()]))
 
     def _clean_in_helper(self, site: Site, slot: int, frames: bytes) -> None:
         """A fresh worker that loads the computation, runs its cleanup and leaves."""
