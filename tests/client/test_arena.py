@@ -13,7 +13,7 @@ import pytest
 
 from lightwork.model.errors import ArenaFull
 from lightwork.model.states import JobState
-from lightwork.payload.gather import LargePayload, gather, plain_pickler
+from lightwork.payload.gather import LargePayload, gather
 from lightwork.payload.reading import unpack_value
 from lightwork.wire.messages import Provisional, Submit, Taken
 from lightwork.wire.outcome import ARENA_REFERENCE, ENVELOPE, IN_ARENA, RETURNED, Outcome, Stream, encode_outcome
@@ -35,7 +35,7 @@ def arenas():
 
 def in_arena(arenas, value, *, envelope=False):
     """How a job ended whose large result a worker wrote there; and the region."""
-    payload = gather(value, plain_pickler)
+    payload = gather(value, lambda file, take: pickle.Pickler(file, 5, buffer_callback=take))
     assert isinstance(payload, LargePayload)
     offset = arenas.results.allocate(payload.size)
     payload.write_into(arenas.results.view(offset, payload.size))

@@ -222,3 +222,30 @@ def test_submit_waits_while_too_much_is_open(make, monkeypatch, capfd):
     thread.join(10)
     assert len(went) == 5
     fake.wait(lambda: sum(len(message.lengths) for message in fake.told(Submit)) == 5)
+
+
+class Poison:
+    def __reduce__(self):
+        return _burst, ()
+
+
+def _burst():
+    raise ZeroDivisionError("while it was unpickled")
+
+
+def test_a_provisional_result_that_cannot_be_opened_is_the_callback_s_error(make, capfd):
+    told: list[Any] = []
+    cluster, fake = make(double, hold=True, callback=lambda job: told.append((job.status, job.result)))
+    job = cluster.submit(1)
+    fake.wait_jobs(1)
+    fake.start(0)
+    fake.send(Provisional(0), pickle.dumps(Poison()))
+    fake.send(Provisional(0), pickle.dumps("good"))
+    fake.end(0)
+    with pytest.raises(ZeroDivisionError, match="while it was unpickled") as caught:
+        cluster.wait(10)
+    assert caught.value.__notes__ == ["in the callback about job 0"]
+    assert told == [(JobState.RUNNING, "good"), (JobState.FINISHED, 2)]
+    assert job() == 2
+    assert "while it was unpickled" in capfd.readouterr().err
+    assert cluster.close()

@@ -163,3 +163,14 @@ def test_a_job_s_own_depends_go_with_it_alone(make, tmp_path):
     assert fake.received[stream] == b"mine"
     with pytest.raises(UserError):
         cluster.options(depends=str(tmp_path / "none.txt"))
+
+
+def test_a_file_that_nobody_waits_for_is_given_back(make, tmp_path):
+    cluster, fake = make(double, hold=True, outputs_dir=tmp_path)
+    job = cluster.submit(1)
+    fake.wait_jobs(1)
+    fake.end(0)
+    assert job() == 2
+    fake.send(SentFile(0, "17/0", file_of("late", b"late")))
+    fake.wait(lambda: any(17 in message.spooled for message in fake.told(Taken)))
+    assert not list(tmp_path.iterdir())

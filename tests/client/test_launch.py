@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -163,12 +165,45 @@ def test_a_command_that_does_not_exist(monkeypatch):
         launch.Private("test", launch.new_session(), None)
 
 
-def test_what_killed_programs_left_is_removed_in_the_end(monkeypatch, tmp_path):
+def dead_pid():
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    return ended.pid
+
+
+def test_what_killed_programs_left_is_removed(monkeypatch, tmp_path):
     monkeypatch.setattr(paths, "runtime_directory", lambda: tmp_path)
-    for name, age_days in (("17-abc", 40), ("18-abc", 3), ("other", 40)):
+    dead = dead_pid()
+    months = 40 * 86400
+    for name, file, age_s in (
+        (f"{dead}-killed", "scheduler.sock", 0),
+        (f"{dead}-empty", None, 0),
+        (f"{dead}-log", "scheduler.log", 3 * 86400),  # of a bad end: somebody may want to read it
+        (f"{dead}-oldlog", "scheduler.log", months),
+        (f"{os.getpid()}-alive", "scheduler.sock", months),
+        ("other", "scheduler.sock", months),
+        ("17", "scheduler.sock", months),
+    ):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "scheduler.log").write_text("x")
-        os.utime(tmp_path / name, (time.time() - age_days * 86400,) * 2)
+        if file is not None:
+            (tmp_path / name / file).write_text("x")
+        os.utime(tmp_path / name, (time.time() - age_s,) * 2)
     made = launch.session_directory("19-abc")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["18-abc", "19-abc", "other"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == sorted([f"{dead}-log", f"{os.getpid()}-alive", "other", "17", "19-abc"])
     assert stat.S_IMODE(made.stat().st_mode) == 0o700 or sys.platform == "win32"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="unix sockets")
+def test_a_session_whose_scheduler_answers_is_not_removed(monkeypatch, tmp_path):
+    """Its program may live in another container, where its number is not seen from here."""
+    monkeypatch.setattr(paths, "runtime_directory", lambda: tmp_path)
+    foreign = tmp_path / f"{dead_pid()}-foreign"
+    foreign.mkdir()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(foreign / "scheduler.sock"))
+        listener.listen()
+        launch.session_directory("19-abc")
+        assert foreign.exists()
+    launch.session_directory("20-abc")
+    assert not foreign.exists()

@@ -1,4 +1,4 @@
-"""Whatever is asked for at once, no message grows over the wire's limits, and nobody in the middle grows without end."""
+"""Whatever is asked for at once, no message grows over the limits of the wire, and nobody in the middle without end."""
 
 from __future__ import annotations
 

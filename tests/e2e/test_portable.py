@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.helpers import nothing_left
 
 # Loaded by every interpreter of the job before anything else. What the standard library itself needs below stays.
-TAKEN_AWAY = '''
+TAKEN_AWAY = """
 import os, sys
 for name in ("fork", "forkpty", "getuid", "geteuid", "getgid", "setsid", "getsid", "killpg", "setpgid", "getpgid",
              "fchdir", "posix_spawn", "mkfifo", "memfd_create", "pidfd_open", "register_at_fork", "wait4"):
@@ -38,7 +38,7 @@ import asyncio.selector_events, asyncio.unix_events
 asyncio.selector_events.BaseSelectorEventLoop.add_reader = refuse
 asyncio.selector_events.BaseSelectorEventLoop.add_writer = refuse
 asyncio.unix_events._UnixSelectorEventLoop.add_signal_handler = refuse
-'''
+"""
 
 
 @pytest.mark.parametrize("bare", [False, True], ids=["switched", "bare"])

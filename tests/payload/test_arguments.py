@@ -11,7 +11,7 @@ import pytest
 
 from lightwork.config.limits import INLINE_MAX
 from lightwork.model.errors import CannotTravel
-from lightwork.payload.arguments import Needs, pack_arguments, pack_chunk, pack_job
+from lightwork.payload.arguments import Needs, pack_arguments, pack_job
 from lightwork.payload.computation import PackedComputation, pack_computation
 from lightwork.payload.gather import LargePayload
 from lightwork.payload.reading import unpack_value
@@ -99,7 +99,7 @@ def test_what_is_shipped_already_changes_nothing():
 
 
 def test_chunk_is_a_list_of_argument_tuples():
-    _, payload = pack_chunk(pack_computation(plain), [(1,), (2, 3)])
+    _, payload = pack_job(pack_computation(plain), ([(1,), (2, 3)],), {})
     assert there(payload) == (([(1,), (2, 3)],), {})
 
 
@@ -109,7 +109,7 @@ def iter_nothing():
 
 def test_what_cannot_travel_in_a_chunk_is_named():
     with pytest.raises(CannotTravel, match=r"argument 1, at \[1\]\[0\], is a generator"):
-        pack_chunk(pack_computation(plain), [(1,), (iter_nothing(),)])
+        pack_job(pack_computation(plain), ([(1,), (iter_nothing(),)],), {})
 
 
 def test_a_users_error_in_getstate_is_shown():

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from lightwork.transport.files import BytesSink, BytesSource, FileSink, FileSource
+from lightwork.transport.files import BytesSource, FileSink, FileSource
 
 
 def digest(data: bytes) -> str:
@@ -110,13 +110,3 @@ def test_a_place_that_is_gone_fails_the_stream_only(tmp_path):
             assert os.listdir(tmp_path) == ["f"]
 
     run("asyncio", work)
-
-
-def test_bytes_have_a_limit():
-    found: list = []
-    sink = BytesSink(lambda data, reason: found.append((data, reason)), most=5)
-    sink.write(b"abc")
-    sink.finish()
-    assert found == [(b"abc", "")]
-    with pytest.raises(OSError, match="longer than 5"):
-        BytesSink(lambda *_: None, most=5).write(b"abcdef")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 class Arrivals:
     """Fetches them, and ends the jobs that waited for them by `tell_ended`."""
 
-    def __init__(self, session: Session, tell_ended: Callable[[list[Job], str], None]) -> None:
+    def __init__(
+        self, session: Session, telling: AbstractContextManager[None], tell_ended: Callable[[list[Job], str], None]
+    ) -> None:
         self._session = session
+        self._telling = telling
         self._tell_ended = tell_ended
 
     def on_sent_file(self, message: SentFile, body: bytes) -> None:
@@ -29,6 +33,8 @@ class Arrivals:
             job = self._session.core.open.get(message.job)
             if job is not None:
                 job.more().files_left += 1
+            elif message.job not in self._session.core.held:
+                self._free(token_of(message.name))  # nobody waits for it any more
         if job is not None:
             self._download(job, message.name, message.file, self._session.base)
 
@@ -45,6 +51,8 @@ class Arrivals:
         for (index, files), token in zip(message.files, message.tokens, strict=True):
             held = self._session.core.held.get(message.jobs[index])
             if held is None:
+                with self._session.lock:
+                    self._free(token)
                 continue
             job = held[0]
             base = self._session.base / directory_name(job.id, job.number)
@@ -52,9 +60,8 @@ class Arrivals:
                 self._download(job, f"{token}/{number}", file, base)
 
     def _download(self, job: Job, name: str, file: File, base: Path) -> None:
-        token = name.partition("/")[0]
-        if token.isdecimal():
-            job.more().tokens.add(int(token))
+        if (token := token_of(name)) is not None:
+            job.more().tokens.add(token)
 
         def done(path: Path | None, error: ClusterError | None) -> None:
             self._file_done(job, path, error)
@@ -62,15 +69,26 @@ class Arrivals:
         download(self._session.link, name, file, base, done)
 
     def _file_done(self, job: Job, path: Path | None, error: ClusterError | None) -> None:
-        extra = job.more()
-        with self._session.lock:
-            extra.files_left -= 1
-            if path is not None:
-                extra.files.append(path)
-            if error is not None and extra.trouble is None:
-                extra.trouble = error
-            over = not extra.files_left and self._session.core.release(job)
         if error is not None:
             waiting.say(f"error: job {job.id}: {error}")
-        if over:
-            self._tell_ended([job], job.node or "")
+        extra = job.more()
+        with self._telling:
+            with self._session.lock:
+                extra.files_left -= 1
+                if path is not None:
+                    extra.files.append(path)
+                if error is not None and extra.trouble is None:
+                    extra.trouble = error
+                over = not extra.files_left and self._session.core.release(job)
+            if over:
+                self._tell_ended([job], job.node or "")
+
+    def _free(self, token: int | None) -> None:
+        if token is not None:
+            self._session.core.fetched(token)
+
+
+def token_of(name: str) -> int | None:
+    """The attempt that a spooled file TOKEN/N belongs to."""
+    token = name.partition("/")[0]
+    return int(token) if token.isdecimal() else None

@@ -55,8 +55,8 @@ class Callbacks:
         self._taken = taken
         self._changed = changed
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-        self._told = 0
-        self._asked = 0
+        self.told = 0
+        self.asked = 0
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="lightwork-callbacks", daemon=True)
         if self.wanted:
@@ -66,13 +66,13 @@ class Callbacks:
         """Put it in line."""
         if self.wanted:
             with self._lock:
-                self._asked += 1
+                self.asked += 1
                 self._queue.put(event)
 
     @property
     def idle(self) -> bool:
         """Whether every callback has returned."""
-        return self._asked == self._told
+        return self.asked == self.told
 
     def inside(self) -> bool:
         """Whether the caller is a callback."""
@@ -93,10 +93,12 @@ class Callbacks:
             event = self._queue.get()
             if event is None:
                 return
-            self._tell(event)
-            if event.kind == ClusterEvent.JOB_ENDED and self._callback is not None:
-                self._taken(event.jobs)
-            self._told += 1
+            try:
+                self._tell(event)
+                if event.kind == ClusterEvent.JOB_ENDED and self._callback is not None:
+                    self._taken(event.jobs)
+            finally:
+                self.told += 1
             if self.idle:
                 self._changed()
 
@@ -104,18 +106,24 @@ class Callbacks:
         if not event.jobs:
             self._call(self._cluster_status, None, event.kind, event.node, None)
         for job in event.jobs:
-            if event.value is not None:
-                self.moment = Moment(job, event.value())
+            if event.value is not None and not self._call(self._look, job, job, event.value):
+                continue
             if event.kind in (ClusterEvent.JOB_PROVISIONAL, ClusterEvent.JOB_ENDED):
                 self._call(self._callback, job, job)
             self._call(self._cluster_status, job, event.kind, event.node, job)
             self.moment = None
 
-    def _call(self, function: Callable[..., Any] | None, job: Job | None, *args: Any) -> None:
+    def _look(self, job: Job, value: Callable[[], Any]) -> None:
+        """Open a provisional result, which may run users' code as the callback does."""
+        self.moment = Moment(job, value())
+
+    def _call(self, function: Callable[..., Any] | None, job: Job | None, *args: Any) -> bool:
+        """Whether it returned."""
         if function is None:
-            return
+            return True
         try:
             function(*args)
+            return True
         except BaseException as error:  # noqa: BLE001  a user's function; the thread must go on, and wait() raises it
             about = f" about job {job.id}" if job is not None else ""
             if self.error is None:
@@ -123,3 +131,4 @@ class Callbacks:
                 self.error = error
             trace = "".join(traceback.format_exception(error))
             print(f"lightwork: the callback{about} raised:\n{trace}", end="", file=sys.stderr, flush=True)  # noqa: T201
+            return False

@@ -79,6 +79,9 @@ class Owner(Protocol):
     def outgoing(self, *, idle: bool) -> deque[Outgoing]:
         """What is to be sent now, to be taken away as it is sent; `idle`: the line has nothing better to do."""
 
+    def unsendable(self, message: Message, error: Exception) -> None:
+        """The first of the messages to be sent cannot be; it is taken away, and what hangs on it is over."""
+
     def attentive(self) -> bool:
         """Whether somebody is to hear of each piece of news at once."""
 
@@ -120,7 +123,10 @@ class Connection:
             self.flushed_at = _now()
             messages = self._owner.outgoing(idle=idle)
             while messages:
-                self.link.send(*messages[0])
+                try:
+                    self.link.send(*messages[0])
+                except (ValueError, TypeError, OverflowError) as error:  # it has no form in bytes, and never will
+                    self._owner.unsendable(messages[0][0], error)
                 messages.popleft()
 
     def send(self, message: Message, body: bytes = b"") -> None:

@@ -26,6 +26,7 @@ from lightwork.model.states import JobState
 from lightwork.wire.messages import Cancel, Define, Message, Place, Results, Running, Submit, Taken
 
 SUBMIT_BYTES_MAX = 4 << 20  # of arguments in one message, unless one job alone has more
+NUMBERS_MAX = 64 << 10  # of jobs, regions or attempts in one message
 TAKEN_EVERY = 16  # batches after which the scheduler is told even if the line is busy
 HEAVY = 4096  # arguments of so many bytes are counted against what may be open at once
 
@@ -139,10 +140,29 @@ class ClientCore(Generic[R]):
         message = Submit(under.computation.digest, first, list(map(len, payloads)), under.options, places)
         return message, payloads[0] if len(payloads) == 1 else b"".join(payloads)
 
-    def cancel(self, records: Iterable[R]) -> Cancel | None:
-        """Of these, what has not ended. Jobs not sent yet must be sent before this message is."""
+    def cancel(self, records: Iterable[R]) -> list[Cancel]:
+        """Of these, what has not ended. Jobs not sent yet must be sent before these messages are."""
         numbers = [record.number for record in records if record.state < FINISHED]
-        return Cancel(numbers) if numbers else None
+        return [Cancel(numbers[at : at + NUMBERS_MAX]) for at in range(0, len(numbers), NUMBERS_MAX)]
+
+    def unsendable(self, message: Message, trouble: BaseException) -> list[R]:
+        """The first message of the outbox has no form in bytes: the jobs that need it end here, and go no further."""
+        needing, rest = [message], list(self.outbox)
+        if isinstance(message, Define):
+            digest = message.computation.digest
+            self._defined.discard(digest)
+            needing = [sent for sent, _ in rest if _is_under(digest, sent)]
+            self.outbox.clear()  # the same object, for it is being sent from
+            self.outbox.extend(item for item in rest if not _is_under(digest, item[0]))
+        records: list[R] = []
+        for submit in needing:
+            if isinstance(submit, Submit):
+                numbers = range(submit.first, submit.first + len(submit.lengths))
+                records += [self.open[number] for number in numbers if number in self.open]
+        ended = self._end_here(records, JobState.FAILED, trouble)
+        for record in records:
+            del self.open[record.number]
+        return ended
 
     # --- news ---
 
@@ -222,14 +242,21 @@ class ClientCore(Generic[R]):
                     record.extra.provisional = None
 
     def gone(self, state: JobState, trouble: BaseException) -> list[R]:
-        """No more news will come: everything unfinished ends in `state`, because of `trouble`."""
+        """No more news will come: everything unfinished ends in `state`, because of `trouble`.
+
+        States first: who finds nothing unfinished any more finds everything ended.
+        """
         records = [record for group in self.groups for record in group.records]
         records += self.open.values()
         records += [record for record, _ in self.held.values()]
+        ended = self._end_here(records, state, trouble)
         self.groups, self._tail = [], None
         self.outbox = deque()  # another, for somebody may be sending from the old one
         self.open.clear()
         self.held.clear()
+        return ended
+
+    def _end_here(self, records: list[R], state: JobState, trouble: BaseException) -> list[R]:
         ended = [record for record in records if record.state < FINISHED]
         for record in ended:
             record.more().trouble = trouble
@@ -284,6 +311,10 @@ def _size(record: Record) -> int:
     return len(record.raw)  # type: ignore[arg-type]
 
 
+def _is_under(digest: str, message: Message) -> bool:
+    return isinstance(message, Submit) and message.computation == digest
+
+
 def _drain(numbers: deque[int]) -> list[int]:
-    """All there is; what is appended meanwhile stays for the next time."""
-    return [numbers.popleft() for _ in range(len(numbers))]
+    """All there is, up to what one message can hold; what is appended meanwhile stays for the next time."""
+    return [numbers.popleft() for _ in range(min(len(numbers), NUMBERS_MAX))]

@@ -11,6 +11,7 @@ from lightwork.client.plan import Plan
 from lightwork.client.session import Session
 from lightwork.payload.computation import PackedComputation, pack_computation
 from lightwork.payload.jobfiles import pack_job_files
+from lightwork.payload.sendable import check_options
 from lightwork.wire.messages import JobOptions
 
 PLANS_MAX = 256  # that are remembered
@@ -45,14 +46,16 @@ class Definitions:
 
     def plan_with(self, session: Session, packed: PackedComputation | None, computation: Any, own: given.Own) -> Plan:
         """The plan of jobs with options of their own: of `packed`, or of another computation."""
-        changes = own.changes()
+        changes, files = own.changes(), None
         if packed is None:
             packed = self.pack(computation, own.depends)
         elif own.depends:
             found = pack_job_files(own.depends, packed)
             changes |= {"files": found.files, "injected": found.injected}
-            session.blobs.update(found.blobs)
-        return self.plan(session, packed, replace(self._job_options, **changes))
+            files = session.blobs.hold(found.blobs)
+        plan = self.plan(session, packed, replace(self._job_options, **changes))
+        plan.files = plan.files or files
+        return plan
 
     def plan(self, session: Session, packed: PackedComputation, job_options: JobOptions | None = None) -> Plan:
         """One plan for all jobs with the same options: then they travel in one message."""
@@ -62,5 +65,6 @@ class Definitions:
         if plan is None:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
+            check_options(job_options)
             plan = self._plans[key] = Plan(session, packed, job_options)
         return plan

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lightwork.client import waiting
@@ -36,13 +38,33 @@ if TYPE_CHECKING:
 _BREATH_S = 0.00005
 
 
+class Telling:
+    """How many threads are between the end of jobs and the telling of it: until then callbacks may not be in line."""
+
+    __slots__ = ("_lock", "inside")
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.inside += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self.inside -= 1
+
+
 class Incoming:
     """A method for each message."""
 
     def __init__(self, session: Session) -> None:
-        self.busy = False  # jobs may have ended whose callbacks are not in line yet
+        self.telling = Telling()
         self._session = session
-        self._arrivals = Arrivals(session, self.tell_ended)
+        self._arrivals = Arrivals(session, self.telling, self.tell_ended)
         self._handlers: dict[type[Message], Callable[[Any, bytes], None]] = {
             Results: self._on_results,
             Running: self._on_running,
@@ -60,14 +82,11 @@ class Incoming:
     def receive(self, frames: list[Frame]) -> None:
         """All that one read has brought."""
         handlers = self._handlers
-        self.busy = True
-        try:
+        with self.telling:
             for message, body in frames:
                 handler = handlers.get(type(message))
                 if handler is not None:  # else a newer scheduler says something that we need not understand
                     handler(message, body)
-        finally:
-            self.busy = False
         if self._session.callbacks.wanted and not self._session.callbacks.idle:
             time.sleep(_BREATH_S)  # a thread that reads without a pause would starve the callbacks' thread
 
@@ -129,7 +148,7 @@ class Incoming:
             self._session.callbacks.tell(Event(ClusterEvent.JOB_PROVISIONAL, node, (job,), value))
 
     def _on_fetch(self, message: Fetch, body: bytes) -> None:
-        blob = self._session.blobs.get(message.name) if message.kind == "blob" else None
+        blob = self._session.blobs.find(message.name) if message.kind == "blob" else None
         self._session.link.serve(message.stream, source_of(blob, f"{message.kind} {message.name}", message.offset))
 
     def _on_notice(self, message: Notice, body: bytes) -> None:

@@ -23,6 +23,7 @@ from typing import IO
 
 import msgspec
 
+from lightwork.client import leftovers
 from lightwork.client.waiting import say
 from lightwork.config import paths
 from lightwork.config.timers import START_S
@@ -32,7 +33,6 @@ from lightwork.store.arena import Arena
 
 # -P: a file of the user's that is called like a standard module must not be imported there.
 COMMAND = ("-P", "-m", "lightwork.local")
-FORGOTTEN_S = 30 * 86400.0  # no session lasts so long without a change in its directory
 LOG_TAIL = 4000  # bytes of the log that an error shows
 END_S = 5.0  # so long a scheduler may take to be gone after its goodbye
 
@@ -80,19 +80,8 @@ def from_environment() -> tuple[bool, bool, bool | None]:
 def session_directory(session: str) -> Path:
     """A new directory that only this user can enter. Those that killed programs left are removed by the way."""
     parent = paths.runtime_directory()
-    for left in parent.iterdir():
-        if _is_forgotten(left):
-            shutil.rmtree(left, ignore_errors=True)
+    leftovers.remove(parent)
     return paths.private(parent / session)
-
-
-def _is_forgotten(directory: Path) -> bool:
-    pid = directory.name.partition("-")[0]
-    try:
-        # Only what people see and files' ages are wall times; nothing but tidiness depends on it.
-        return pid.isdecimal() and time.time() - directory.lstat().st_mtime > FORGOTTEN_S  # noqa: TID251
-    except OSError:  # another program was faster
-        return False
 
 
 class Arenas:
@@ -139,7 +128,7 @@ class Private:
         self.arenas = Arenas(self.directory, portable=portable)
         self.options = LaunchOptions(
             slots=slots,
-            name=name,
+            name=name.encode("utf-8", "replace").decode(),  # a path may be no text
             session=session,
             directory=str(self.directory),
             arena_args=self.arenas.name_of(self.arenas.arguments),
@@ -236,6 +225,8 @@ class Private:
         except subprocess.TimeoutExpired:
             code = -1
         self.kill()
+        if code != 0:  # it cannot have removed what its node left
+            shutil.rmtree(paths.node_directory(self.options.session), ignore_errors=True)
         self.arenas.close(keep_results=keep_results)
         wanted = bool(os.environ.get("LIGHTWORK_DEBUG"))
         self._remove(keep_log=(wanted or not (clean and code == 0)) and bool(self._tail()))

@@ -10,6 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from lightwork.model.errors import UserError
+from lightwork.payload.sendable import check_options
 from lightwork.wire.messages import JobOptions
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -152,10 +153,12 @@ def job_options(
     """What all jobs of a cluster share."""
     if reentrant not in (None, True, False):
         raise UserError(f"reentrant={reentrant!r} must be None, True or False.")
-    return JobOptions(
+    made = JobOptions(
         timeout_ns=timeout_ns(timeout),
         memory_bytes=bytes_of(memory, "memory"),
         reentrant=reentrant,
         outputs=patterns_of(outputs),
         output_limit_bytes=bytes_of(output_limit, "output_limit"),
     )
+    check_options(made)
+    return made

@@ -139,7 +139,7 @@ class ArenaGuard:
 class Lazy:
     """A provisional result, opened when somebody looks."""
 
-    __slots__ = ("_in_arena", "_lock", "_made", "_payloads", "_raw")
+    __slots__ = ("_error", "_in_arena", "_lock", "_made", "_payloads", "_raw")
 
     def __init__(self, payloads: Payloads, raw: bytes, in_arena: bool) -> None:
         self._payloads = payloads
@@ -147,13 +147,20 @@ class Lazy:
         self._in_arena = in_arena
         self._lock = threading.RLock()
         self._made: tuple[Any] | None = None
+        self._error: BaseException | None = None
 
     def __call__(self) -> Any:
         with self._lock:
+            if self._error is not None:
+                raise self._error  # once only: what lay in shared memory is given back
             if self._made is None:
-                self._made = (self._payloads.loads(self._raw, self._in_arena),)
+                try:
+                    self._made = (self._payloads.loads(self._raw, self._in_arena),)
+                except BaseException as error:
+                    self._error = error
+                    raise
             return self._made[0]
 
     def __del__(self) -> None:
-        if self._in_arena and self._made is None:
+        if self._in_arena and self._made is None and self._error is None:
             self._payloads.forget(self._raw)

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 class Plan:
     """A computation and the options of its jobs, in one session."""
 
-    __slots__ = ("computation", "options", "packed", "session")
+    __slots__ = ("computation", "files", "options", "packed", "session")
 
     def __init__(self, session: Session, packed: PackedComputation, options: JobOptions) -> None:
         self.session = session
         self.packed = packed
         self.computation: Computation = packed.wire
         self.options = options
-        session.blobs.update(packed.blobs)
+        self.files: object = None  # holds the content of the jobs' own files
+        session.blobs.keep(packed.blobs)
 
     def pack(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Arguments as a payload. If they need further local modules, the computation brings these from now on."""
@@ -37,10 +38,12 @@ class Plan:
             return plain
         wider, payload = pack_job(packed, args, kwargs)
         if wider is not packed:
-            self.session.blobs.update(wider.blobs)
+            self.session.blobs.keep(wider.blobs)
             self.packed, self.computation = wider, wider.wire
         return payload
 
     def chunked(self) -> Plan:
         """The same for whole lists of arguments."""
-        return Plan(self.session, self.packed, replace(self.options, chunk=True))
+        plan = Plan(self.session, self.packed, replace(self.options, chunk=True))
+        plan.files = self.files
+        return plan

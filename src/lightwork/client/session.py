@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lightwork.client import waiting
+from lightwork.client.blobs import Blobs
 from lightwork.client.callbacks import Callback, Callbacks, ClusterCallback, Event, Moment
 from lightwork.client.connection import FLUSH_S, Connection
 from lightwork.client.core import FINISHED, ClientCore, Outgoing
@@ -32,16 +33,13 @@ from lightwork.model.errors import (
     ForkedCluster,
     JobCancelled,
     JobLost,
+    JobNotRun,
     LightworkError,
     SchedulerGone,
 )
 from lightwork.model.states import ClusterEvent, JobState
 from lightwork.transport.blocking import BlockingLink
-from lightwork.wire.messages import (
-    Close,
-    NodeStatus,
-    Status,
-)
+from lightwork.wire.messages import Close, Message, NodeStatus, Status
 
 OPEN_BYTES_MAX = 512 << 20  # of arguments of jobs that have not ended: beyond this, submit waits
 CANCELLED_S = 6.0  # interrupt, TERM and KILL take 4 s; the rest is for cleanups
@@ -69,7 +67,7 @@ class Session:
         self.epoch = time.time() - self.began  # noqa: TID251  shown to people only
         self.core: ClientCore[Job] = ClientCore()
         self.nodes: dict[str, NodeStatus] = {}
-        self.blobs: dict[str, str | bytes] = {}
+        self.blobs = Blobs()
         self.status: Status | None = None
         self.left = False  # the scheduler has said goodbye
         self.payloads = payloads
@@ -151,10 +149,18 @@ class Session:
         """What is to be sent now (for the connection)."""
         with self.lock:
             messages = self.core.outgoing()
-            taken = self.core.taken_due(idle=idle)
-            if taken is not None:
+            while (taken := self.core.taken_due(idle=idle)) is not None:
                 messages.append((taken, b""))
         return messages
+
+    def unsendable(self, message: Message, error: Exception) -> None:
+        """The first of what is to be sent has no form in bytes: jobs that need it end (for the connection)."""
+        trouble = JobNotRun(f"The job could not be sent: {error}")
+        with self._incoming.telling:
+            with self.lock:
+                ended = self.core.unsendable(message, trouble)
+            self._incoming.tell_ended(ended, "")
+        self.connection.stir()
 
     def hurry(self) -> None:
         """Send what waits to be sent: somebody is going to wait for it."""
@@ -169,8 +175,15 @@ class Session:
         return sum(node.slots for node in self.nodes.values()) or os.cpu_count() or 1
 
     def settled(self) -> bool:
-        """Whether every job has ended and every callback has returned."""
-        return not self._incoming.busy and not self.core.unfinished() and self.callbacks.idle
+        """Whether every job has ended and every callback has returned.
+
+        In this order: a job's end is told before `telling` is over; and if no callback was asked for since all had
+        returned, none was running that could have submitted anything.
+        """
+        told = self.callbacks.told
+        with self.lock:
+            left = self.core.unfinished()
+        return not left and not self._incoming.telling.inside and self.callbacks.asked == told
 
     def watch(self, job: Job, ended: Callable[[Job], None]) -> None:
         """Call `ended(job)` once it has ended; at once if it has. In the thread that reads: be quick."""
@@ -195,11 +208,12 @@ class Session:
     def cancel(self, jobs: Iterable[Job]) -> bool:
         """Cancel these; whether any of them had not ended."""
         with self.lock:
-            message = self.core.cancel(jobs)
-        if message is None:
+            messages = self.core.cancel(jobs)
+        if not messages:
             return False
         self.check()
-        self.connection.send(message)
+        for message in messages:
+            self.connection.send(message)
         return True
 
     # --- taken ---
@@ -287,10 +301,11 @@ class Session:
         text = "\n".join(filter(None, (str(error) or type(error).__name__, about)))
         state = JobState.CANCELLED if closing else JobState.LOST
         trouble = JobCancelled("The cluster was closed.") if closing else JobLost(text)
-        with self.lock:
-            ended = self.core.gone(state, trouble)
-            self._refusal = self._refusal or (SchedulerGone, text)  # last: who sees it sees all jobs ended
-        self._incoming.tell_ended(ended, "")
+        with self._incoming.telling:
+            with self.lock:
+                ended = self.core.gone(state, trouble)
+                self._refusal = self._refusal or (SchedulerGone, text)  # last: who sees it sees all jobs ended
+            self._incoming.tell_ended(ended, "")
         self.connection.stir()
 
     def _callbacks_idle(self) -> None:

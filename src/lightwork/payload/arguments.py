@@ -64,11 +64,6 @@ def pack_job(
         return wider, pack_arguments(args, kwargs, wider)
 
 
-def pack_chunk(packed: PackedComputation, items: list[tuple[Any, ...]]) -> tuple[PackedComputation, Payload]:
-    """The arguments of a map chunk: a list of argument tuples."""
-    return pack_job(packed, (items,), {})
-
-
 def pack_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], packed: PackedComputation | None = None) -> Payload:
     """Bytes, or a LargePayload to be written into a region. Raises Needs, CannotTravel."""
     for value in (*args, *kwargs.values()) if kwargs else args:

@@ -1,7 +1,8 @@
 """A computation, packed: the message that defines it, and where the bytes of its files are.
 
     function, class, ...    payload = pickle of (call, injected, init, sources), then perhaps pickles of lists
-                            of classes, which only have to be kept; local modules as files
+                            of classes, which only have to be kept; local modules as files. A large payload
+                            is a file itself (PAYLOADS), so that no message grows with it
     program, module         argv; the program itself as a file, if it is the user's own
 
 Computations of one cluster with the same setup, depends and directory share an *environment*: workers and directory.
@@ -21,6 +22,7 @@ import msgspec
 from msgspec import field
 from msgspec.structs import replace as changed
 
+from lightwork.config.limits import INLINE_MAX
 from lightwork.model.errors import UserError
 from lightwork.payload import (
     callables,
@@ -30,11 +32,14 @@ from lightwork.payload import (
     modules,
     names as naming,
     programs,
+    sendable,
 )
 from lightwork.wire.messages import FUNCTION, MODULE, PROGRAM, Computation, File
 
 if TYPE_CHECKING:
     from lightwork.payload import pickling
+
+PAYLOADS = ".lightwork/payloads/"  # a payload that is a file lies below, by its digest; so says loading in the node too
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -108,11 +113,11 @@ def with_more(packed: PackedComputation, names: Iterable[str], classes: Iterable
         local.add(name)
     fileset = files.FileSet()
     programs.add_local(local, fileset)
-    found = {**{file.path: file for file in packed.wire.files}, **fileset.files}
+    found = {**_files_of(packed.wire), **fileset.files}
     return _named(
         changed(
             packed,
-            wire=changed(packed.wire, payload=packed.wire.payload + payload, files=tuple(found.values())),
+            wire=changed(packed.wire, payload=payload_of(packed) + payload, files=tuple(found.values())),
             blobs={**packed.blobs, **fileset.blobs},
             modules=packed.modules | local.modules | frozenset(names),
             classes={**packed.classes, **record.classes},
@@ -194,7 +199,7 @@ class _Packing:
         base, fileset = self.base, self.depends.fileset
         explicit = tuple(fileset.files.values())
         programs.add_local(self.local, fileset)
-        found = {**{file.path: file for file in base.wire.files}, **fileset.files}
+        found = {**_files_of(base.wire), **fileset.files}
         wire = changed(self.wire, files=tuple(found.values()))
         return _named(
             PackedComputation(
@@ -209,9 +214,33 @@ class _Packing:
         )
 
 
+def payload_of(packed: PackedComputation) -> bytes:
+    """The payload of a function, wherever it is."""
+    content = [packed.blobs[file.digest] for file in packed.wire.files if file.path.startswith(PAYLOADS)]
+    return content[0] if content and isinstance(content[0], bytes) else packed.wire.payload
+
+
+def _files_of(wire: Computation) -> dict[str, File]:
+    """By path, without the payload."""
+    return {file.path: file for file in wire.files if not file.path.startswith(PAYLOADS)}
+
+
+def _payload_aside(packed: PackedComputation) -> PackedComputation:
+    """A large payload becomes a file."""
+    payload = packed.wire.payload
+    if len(payload) < INLINE_MAX:
+        return packed
+    fileset = files.FileSet()
+    fileset.add_content(payload, PAYLOADS + digest_of(payload))
+    wire = changed(packed.wire, payload=b"", files=(*packed.wire.files, *fileset.files.values()))
+    return changed(packed, wire=wire, blobs={**packed.blobs, **fileset.blobs})
+
+
 def _named(packed: PackedComputation) -> PackedComputation:
-    """With its environment and its digest, which is the digest of all the rest."""
+    """With its environment and its digest, which is the digest of all the rest. Raises UserError if it is too much."""
+    packed = _payload_aside(packed)
     wire = changed(packed.wire, digest="", environment="")
+    sendable.check_computation(wire)
     options = _encode((wire.setup, wire.cleanup, wire.keep_files, wire.dest_path, wire.isolation, wire.python))
     shared = digest_of(options, *(f"{file.path} {file.digest}" for file in packed.explicit))
     wire = changed(wire, environment=packed.environments.choose(shared, wire.files))

@@ -82,8 +82,3 @@ def gather(value: object, make_pickler: MakePickler) -> Payload:
     pieces.clear()
     make_pickler(_File(lambda piece: pieces.append(memoryview(piece).cast("B"))), lambda buffer: True).dump(value)
     return b"".join(pieces)
-
-
-def plain_pickler(file: _File, take: Callable[[pickle.PickleBuffer], bool]) -> pickle.Pickler:
-    """The standard pickler; it refuses what is not importable by name."""
-    return pickle.Pickler(file, 5, buffer_callback=take)

@@ -12,6 +12,7 @@ from lightwork.wire import outcome
 
 PYTHON = "{python}"  # the node's interpreter
 DIRECTORY = "{directory}/"  # the computation's directory on the node
+ARGUMENTS_MAX = 6 << 20  # no system takes more
 _SYSTEM = ("/bin/", "/sbin/", "/usr/", "/lib/", "/lib64/", "/opt/", "/System/", "/Library/", "/nix/store/", "/snap/")
 _SCRIPTS = (".py", ".pyw")
 
@@ -114,7 +115,14 @@ def program_arguments(args: tuple[object, ...], keywords: object = None) -> byte
         raise UserError(
             "a program takes no keyword arguments.", hint="write them as the program expects: '--name=value'"
         )
-    return outcome.encode_fields({str(at): _argument(at, value) for at, value in enumerate(args)})
+    written = [_argument(at, value) for at, value in enumerate(args)]
+    if (size := sum(map(len, written))) > ARGUMENTS_MAX:
+        raise UserError(
+            f"the arguments of the program have {text.size(size)}; no program can be given more than "
+            f"{text.size(ARGUMENTS_MAX)}.",
+            hint="write them to a file that the job depends on, or give them as stdin",
+        )
+    return outcome.encode_fields({str(at): argument for at, argument in enumerate(written)})
 
 
 def _argument(at: int, value: object) -> bytes:

@@ -50,7 +50,7 @@ class BlockingLink(Link):
         self._sock = sock
         self._waiter = Waiter(sock)
         self._lock = threading.RLock()
-        self._early: Batch = []  # came before anybody could receive it
+        self._early: Batch = []  # see `put_back`
         self._unsent: list[Buffer] = []  # taken from the connection, refused by the socket
         self._reader = self._asleep = self._for_writing = False  # somebody is in `receive`; sleeps; also for POLLOUT
         self._drainers = 0
@@ -149,6 +149,10 @@ class BlockingLink(Link):
                     return []
         finally:
             self._leave()
+
+    def put_back(self, batch: Batch) -> None:
+        """What came before anybody could take it: the next `receive` gives it first."""
+        self._early = batch
 
     def wakeup(self) -> None:
         """Make the thread in `receive` return, or the next one that comes."""

@@ -50,5 +50,5 @@ def adopt(
             link.abort()
     if connection.error is not None:
         raise connection.error
-    link._early = early
+    link.put_back(early)
     return link

@@ -111,27 +111,3 @@ def _new_hash() -> hashlib.blake2b:
     import hashlib
 
     return hashlib.blake2b(digest_size=DIGEST_BYTES)
-
-
-class BytesSink:
-    """Gathers a short stream in memory: more than `most` bytes fail."""
-
-    def __init__(self, done: Callable[[bytes, str], None], most: int) -> None:
-        self._done = done
-        self._most = most
-        self._data = bytearray()
-
-    def write(self, piece: bytes) -> int:
-        """Append a piece."""
-        if len(self._data) + len(piece) > self._most:
-            raise OSError(f"longer than {self._most:,} bytes")
-        self._data += piece
-        return len(piece)
-
-    def finish(self) -> None:
-        """All is there."""
-        self._done(bytes(self._data), "")
-
-    def fail(self, reason: str) -> None:
-        """It will not come."""
-        self._done(b"", reason)

@@ -16,7 +16,7 @@ from lightwork.config.limits import SEND_QUEUE_MAX
 from lightwork.model.errors import LightworkError, LinkBroken
 from lightwork.wire.dialogue import Dialogue
 from lightwork.wire.frames import Buffer, Frame
-from lightwork.wire.messages import Chunk, Fetch, Goodbye, Hello, Message
+from lightwork.wire.messages import Chunk, Goodbye, Hello, Message
 from lightwork.wire.streams import Source, SourceFailed
 
 Batch: TypeAlias = list[Frame]  # (message, body), in order
@@ -219,11 +219,6 @@ class Receiver:
 
     def link_drained(self, link: Link) -> None:
         """A link that said it was congested is so no more."""
-
-
-def fetches(batch: Batch) -> list[Fetch]:
-    """The Fetch messages of a batch."""
-    return [message for message, _ in batch if type(message) is Fetch]
 
 
 def broken(detail: str) -> LinkBroken:

@@ -42,18 +42,24 @@ def _remove_dead(path: str) -> None:
             raise StartFailed(f"{path} exists and is no socket")
     except FileNotFoundError:
         return
+    if answers(path):
+        raise StartFailed(f"another program listens on {path}")
+    Path(path).unlink(missing_ok=True)
+
+
+def answers(path: str) -> bool:
+    """Whether somebody listens at `path`; in doubt: yes."""
     if sys.platform == "win32":
-        return
+        return False
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:
             probe.connect(path)
         except (ConnectionRefusedError, FileNotFoundError):
-            Path(path).unlink(missing_ok=True)
-            return
+            return False
         except OSError:  # a full backlog or the like: somebody is there
             pass
-    raise StartFailed(f"another program listens on {path}")
+    return True
 
 
 class Trace:

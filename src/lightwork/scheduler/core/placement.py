@@ -63,8 +63,9 @@ def _roomiest(
     best: Node | None = None
     best_room = best_idle = 0
     for node in nodes:
-        room = node.room(group.computation, record.mean_ns, _held_ns(node, session))
         idle = max(0, node.idle_slots)
+        once = group.options.reentrant is False  # none ahead: if the agent dies, nobody may know what had started
+        room = idle if once else node.room(group.computation, record.mean_ns, _held_ns(node, session))
         if best is None or (idle, room) > (best_idle, best_room):
             best, best_room, best_idle = node, room, idle
     return best, best_room if len(nodes) == 1 or not best_idle else min(best_room, best_idle)
