@@ -1,6 +1,6 @@
 """Plays a transcript against the agent's core.
 
-    # comment       @ 2.5   sets the clock (seconds)        & slots=4 portable   at the top: how the core is made
+    # comment    @ 2.5   sets the clock (seconds)    & slots=4 seats=9 portable   at the top: how the core is made
     > Event a=1 b=2         is fed to the core              < Command ...   is what it must answer, in this order
     < ...                   whatever else it says
 
@@ -44,7 +44,7 @@ class Playbook:
                 self.now = int(float(rest) * 1e9)
             elif mark == "&":
                 words = dict(word.partition("=")[::2] for word in rest.split())
-                self.core = Core(int(words.get("slots", 2)), "portable" in words)
+                self.core = Core(int(words.get("slots", 2)), "portable" in words, int(words.get("seats", 512)))
             else:
                 self._feed(rest)
         assert not self.said, f"{self.place}: it also said\n  " + "\n  ".join(self.said)

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from lightwork.wire import channel as ch, outcome as oc, shared_file as sf
+from tests.worker.ring_reader import Record, RingReader
 
 BOOT = Path(__file__).parents[2] / "src" / "lightwork" / "worker" / "boot.py"
 PATIENCE_S = 20.0
@@ -109,7 +110,7 @@ class Shared:
         with path.open("r+b") as file:
             self.view = memoryview(mmap.mmap(file.fileno(), sf.FILE_SIZE))
         sf.initialise(self.view)
-        self.ring = sf.RingReader(self.view)
+        self.ring = RingReader(self.view)
         self.words = self.ring.words
 
 
@@ -519,7 +520,7 @@ class Program(NamedTuple):
     shared: Shared
     pipes: tuple[int, int]
 
-    def end(self) -> tuple[sf.Record, bytes, bytes]:
+    def end(self) -> tuple[Record, bytes, bytes]:
         """Its record and output, once the keeper has said DIED."""
         texts = []
         for pipe in self.pipes:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lightwork.wire import outcome as oc, segments as sg, shared_file as sf
+from lightwork.wire import channel as ch, outcome as oc, segments as sg, shared_file as sf
 from tests.worker.agent_double import KeeperDouble, WorkerDouble, arguments, keeper
 
 np = pytest.importorskip("numpy")
@@ -97,14 +97,34 @@ def test_large_arguments_in_the_frame(worker: WorkerDouble):
     assert worker.end(tokens[0]).value == worker.end(tokens[1]).value == 100_008.0
 
 
-def test_no_room_in_the_arena(worker: WorkerDouble):
+def test_a_result_that_never_fits(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """It fails at once."""
+    monkeypatch.setattr("tests.worker.agent_double.ARENA_SIZE", 1 << 20)
+    with keeper(tmp_path) as made:
+        worker = made.worker()
+        worker.load(lambda n: b"x" * n)
+        end = worker.call(2_000_000)
+        assert end.kind == oc.UNSENDABLE
+        assert "smaller" in end.failure["message"]
+        assert worker.call(10).value == b"x" * 10
+
+
+def test_without_room_in_the_arena_the_ring_takes_what_it_can(worker: WorkerDouble):
     worker.refuse = True
     worker.load(lambda n: b"x" * n)
-    end = worker.call(5_000_000)
-    assert end.kind == oc.UNSENDABLE
-    assert "5000" in end.failure["message"]
-    assert "no room" in end.failure["message"]
-    assert worker.call(10).value == b"x" * 10
+    assert worker.call(400_000).value == b"x" * 400_000
+
+
+def test_a_result_waits_for_room(worker: WorkerDouble):
+    worker.refuse = True
+    worker.load(lambda n: b"x" * n)
+    (token,) = worker.run([arguments(5_000_000)])
+    worker.wait(lambda: any(frame.kind == ch.NODE_LOG for frame in worker.frames))
+    assert token not in worker.ends
+    worker.refuse = False
+    assert worker.end(token).value == b"x" * 5_000_000
+    logs = [frame for frame in worker.frames if frame.kind == ch.NODE_LOG]
+    assert [b"waits for room" in frame.body for frame in logs] == [True]
 
 
 def test_without_an_arena_the_ring_takes_what_it_can(tmp_path):

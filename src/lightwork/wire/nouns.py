@@ -43,7 +43,7 @@ class Computation(Struct, array_like=True, frozen=True):
     digest: Digest
     kind: str
     name: str
-    payload: bytes = b""  # function: pickled by the payload room; program: empty
+    payload: bytes = b""  # function: a pickle; if large, a file below .lightwork/payloads/ instead
     argv: tuple[str, ...] = ()  # program: its first arguments (argv[0] is a path on the node or a shipped file's path)
     files: tuple[File, ...] = ()
     setup: bytes = b""

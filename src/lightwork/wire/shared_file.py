@@ -36,7 +36,6 @@ Stdlib only, any Python from 3.8.
 from __future__ import annotations
 
 import struct
-from typing import List, NamedTuple
 
 MAGIC = 0x314B524F57544C  # "LTWORK1"
 # Word indices (u64).
@@ -63,16 +62,6 @@ FILE_SIZE = BODY_AT + BODY
 INLINE_MAX = 256 * 1024  # larger outcomes go to the arena
 
 
-class Record(NamedTuple):
-    """One attempt's end, as the worker wrote it. `status` as in outcome.py; times in ns of the monotonic clock."""
-
-    token: int
-    start_ns: int
-    duration_ns: int
-    status: int
-    outcome: bytes
-
-
 def words_of(view: memoryview) -> memoryview:
     """The words of a mapped file, to be indexed by the names above."""
     return view[:WORDS_SIZE].cast("Q")
@@ -81,33 +70,6 @@ def words_of(view: memoryview) -> memoryview:
 def initialise(view: memoryview) -> None:
     """Make a fresh mapping of zeros a shared file."""
     words_of(view)[WORD_MAGIC] = MAGIC
-
-
-class RingReader:
-    """The agent's end of the ring."""
-
-    def __init__(self, view: memoryview) -> None:
-        self._view = view
-        self.words = words_of(view)
-
-    def drain(self, limit: int = RECORDS) -> List[Record]:
-        """The next records, oldest first, at most `limit`; their room in the ring is free again."""
-        words, view = self.words, self._view
-        head, tail = words[RECORD_HEAD], words[RECORD_TAIL]
-        if head == tail:
-            return []
-        records = []
-        body_head = words[BODY_HEAD]
-        for number in range(head, min(tail, head + limit)):
-            at = RECORDS_AT + number % RECORDS * RECORD.size
-            token, start, duration, position, length, status = RECORD.unpack_from(view, at)
-            skipped = (position - body_head) % BODY if length else 0
-            body_head += skipped + length
-            begin = BODY_AT + position
-            records.append(Record(token, start, duration, status, bytes(view[begin : begin + length])))
-        words[BODY_HEAD] = body_head
-        words[RECORD_HEAD] = head + len(records)
-        return records
 
 
 class RingWriter:

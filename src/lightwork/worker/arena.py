@@ -26,6 +26,10 @@ class ArenaError(Exception):
     """A payload that cannot be read from, or written to, shared memory."""
 
 
+class NoRoom(ArenaError):
+    """There is none now: later there may be."""
+
+
 class Arena:
     """Both arenas of a worker. Each is named `fd:N` or by a path; empty: there is none."""
 
@@ -60,13 +64,17 @@ class Arena:
                 for at in range(0, len(mapping), mmap.PAGESIZE):
                     mapping[at] = mapping[at]
 
+    def capacity(self) -> int:
+        """Of the whole arena of results. Raises ArenaError."""
+        return len(self._region(0))
+
     def store(self, link: Link, parts: Parts) -> bytes:
-        """Write a payload into a region that the agent gives us; returns the reference. Raises ArenaError."""
+        """Write a payload into a region that the agent gives us; returns the reference. Raises ArenaError, NoRoom."""
         if not self._results_name:
             raise ArenaError("this node has no shared memory for results")
         (offset,) = U64.unpack(link.ask(pack_frame(WANT_REGION, U64.pack(parts.size)), REGION))
         if offset == REFUSED:
-            raise ArenaError("the node has no room for it in its shared memory")
+            raise NoRoom("the node has no room for it in its shared memory")
         parts.write(memoryview(self._region(offset + parts.size))[offset : offset + parts.size])
         return ARENA_REFERENCE.pack(offset, parts.size)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Tuple
 
+from lightwork.wire.channel import NODE_LOG
 from lightwork.wire.outcome import (
     CANCELLED,
     EXITED,
@@ -16,14 +18,17 @@ from lightwork.wire.outcome import (
 )
 from lightwork.wire.shared_file import BODY, CANCEL
 from lightwork.worker import failure
-from lightwork.worker.arena import ArenaError
+from lightwork.worker.arena import ArenaError, NoRoom
 from lightwork.worker.kinds import ModuleExit
+from lightwork.worker.link import Gone
 from lightwork.worker.travel import Parts
 
 if TYPE_CHECKING:
     from lightwork.worker.calls import Frame
     from lightwork.worker.main import Worker
 
+ROOM_WAIT_S = 60.0  # for room in the arena
+_AGAIN_S = 0.05
 UNSET: Any = object()  # in the place of arguments or a value that there are not yet
 
 
@@ -56,10 +61,18 @@ def _module_ended(code: int) -> Tuple[int, Outcome]:
 
 
 def place_value(worker: Worker, payload: Parts) -> Tuple[int, Any]:
-    """A large payload goes to the arena; returns the status and the bytes for the ring, or an Outcome."""
+    """A large payload goes to the arena; returns the status and the bytes for the ring, or an Outcome.
+
+    Finished work is not lost for a reader that is slow: what the arena has no room for goes into the ring if it fits
+    there, or waits until the client has taken other results.
+    """
     try:
         if worker.arena.writable:
-            return RETURNED | IN_ARENA, worker.arena.store(worker.link, payload)
+            try:
+                return RETURNED | IN_ARENA, worker.arena.store(worker.link, payload)
+            except NoRoom:
+                if payload.size > BODY // 2:
+                    return RETURNED | IN_ARENA, _store_later(worker, payload)
         if payload.size <= BODY // 2:
             return RETURNED, payload.join()
         raise ArenaError("this node has no shared memory for results")
@@ -67,3 +80,22 @@ def place_value(worker: Worker, payload: Parts) -> Tuple[int, Any]:
         message = "the result has %d bytes, and %s" % (payload.size, error)
         hint = "return less at once, write it to a file and send_file() it, or use fewer such jobs at a time"
         return UNSENDABLE, Outcome(b"", failure=failure.simple("ResultTooLarge", message, hint))
+
+
+def _store_later(worker: Worker, payload: Parts) -> bytes:
+    """Try again until there is room. Raises ArenaError if there cannot be, or not in time."""
+    if payload.size > worker.arena.capacity():
+        raise ArenaError("all the node's shared memory for results is smaller")
+    worker.bell()  # results that lie in the ring may be those whose room we need
+    text = "a result of %d bytes waits for room in shared memory: the client has not taken others yet" % payload.size
+    worker.link.send(NODE_LOG, text.encode())
+    deadline = time.monotonic() + ROOM_WAIT_S
+    while time.monotonic() < deadline:
+        time.sleep(_AGAIN_S)
+        if worker.link.ended():
+            raise Gone("agent gone while a result waited for room")
+        try:
+            return worker.arena.store(worker.link, payload)
+        except NoRoom:
+            continue
+    raise ArenaError("the node had no room for it in its shared memory for %d s" % ROOM_WAIT_S)

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from typing import Dict, Iterable, List, Optional, Set
+from typing import Dict, Iterable, List, Set
 
 _REST = "TtZX"  # stopped, traced, dead
 _CALM_ROUNDS = 2
@@ -192,13 +192,3 @@ def sweep(options: Dict[str, List[str]]) -> int:
         if state_of(int(number)) not in "ZX" and (not start or start_of(int(number)) == start):
             killed += kill_tree(int(number), spare) + 1
     return killed
-
-
-def wait_gone(pids: Iterable[int], patience_s: float) -> Optional[int]:
-    """Wait until none of these runs any more; returns one that still does after `patience_s`."""
-    deadline = time.monotonic() + patience_s
-    while True:
-        left = [pid for pid in pids if state_of(pid) not in "ZX"]
-        if not left or time.monotonic() > deadline:
-            return left[0] if left else None
-        time.sleep(0.001)

@@ -42,6 +42,7 @@ class FetchJobFiles(Command):
     """Have the files of a held batch in the cache."""
 
     batch: int
+    session: str
     files: tuple[File, ...]
 
 
@@ -72,6 +73,15 @@ class Load(Command):
     computation: Computation
     environment: str
     setup: bool = False
+
+
+class Unload(Command):
+    """This number is free again: these workers, who have the computation loaded, forget it."""
+
+    slot: int
+    session: str
+    environment: str
+    workers: list[int]
 
 
 class Run(Command):

@@ -48,7 +48,7 @@ class Definition(Struct, eq=False):
     session: str
     computation: Computation
     environment: Environment
-    slot: int
+    slot: int = 0  # under which workers hold it; 0: none does (seats.py)
     stage: Stage = Stage.FETCHING
     mean_ns: float = 0.0  # duration of a job; 0: none has ended
     failure: dict[str, bytes] = {}
@@ -82,7 +82,6 @@ class Computations:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Definition] = {}
         self._environments: dict[tuple[str, str], Environment] = {}
-        self._slots = 0
 
     def get(self, session: str, digest: str) -> Definition | None:
         """The computation, if it was given."""
@@ -90,14 +89,9 @@ class Computations:
 
     def add(self, session: str, computation: Computation) -> Definition:
         """A computation that is new here."""
-        self._slots = self._slots % 65535 + 1
-        definition = Definition(session, computation, self._environment(session, computation), self._slots)
+        definition = Definition(session, computation, self._environment(session, computation))
         self._known[session, computation.digest] = definition
         return definition
-
-    def by_slot(self, slot: int) -> Definition | None:
-        """The computation that workers know under this number."""
-        return next((known for known in self._known.values() if known.slot == slot), None)
 
     def of_session(self, session: str) -> list[Definition]:
         """All of one session."""

@@ -14,29 +14,33 @@ from lightwork.node.core.fates import Fates
 from lightwork.node.core.files import Files
 from lightwork.node.core.held import Batch, Held
 from lightwork.node.core.preparation import Preparation
+from lightwork.node.core.seats import SEATS_MAX, Seats
 from lightwork.node.core.watch import Watch
 from lightwork.node.core.workers import Workers
 from lightwork.wire.messages import AttemptProvisional, Heartbeat, Returned
 
 IDLE_NS = int(IDLE_WORKER_S * 1e9)
 PREFORK_MAX = 8
+HELD_TOLD_MAX = 20_000  # a node that has just joined holds less
 
 
 class Core:
     """The decisions of one node. `handle` takes an event and the time, and returns what is to be done."""
 
-    def __init__(self, slots: int, setup_in_worker: bool = False) -> None:
+    def __init__(self, slots: int, setup_in_worker: bool = False, seats: int = SEATS_MAX) -> None:
         out: list[Command] = []
         self._out = out
         self.computations = Computations()
         self.held = Held()
         self.workers = Workers(slots)
         self.files = Files(out)
-        self.dispatch = Dispatch(self.held, self.workers, self.files, out)
+        self.seats = Seats(self.workers, out, seats)
+        self.dispatch = Dispatch(self.held, self.workers, self.seats, self.files, out)
         self.watch = Watch(self.workers, self.dispatch, out)
-        self.preparation = Preparation(self.computations, self.held, self.workers, self.files, out)
+        self.preparation = Preparation(self.computations, self.held, self.workers, self.seats, self.files, out)
         self.fates = Fates(self.held, self.workers, self.dispatch, self.watch, self.files, self.preparation, out)
-        self.dispatch.setup_in_worker = self.preparation.setup_in_worker = setup_in_worker
+        for table in (self.dispatch, self.preparation, self.seats):
+            table.setup_in_worker = setup_in_worker
         self._handlers = self._table()
 
     def handle(self, event: on.Event, now: int) -> list[Command]:
@@ -46,6 +50,11 @@ class Core:
         commands = self._out[:]
         self._out.clear()
         return commands
+
+    def tokens(self) -> list[int]:
+        """All attempts that are here, however far they are."""
+        flying = [token for worker in self.workers.busy_ones() for token in worker.tokens()]
+        return self.held.tokens() + flying + self.files.tokens()
 
     @property
     def in_flight(self) -> bool:
@@ -79,6 +88,7 @@ class Core:
             on.WorkerBorn: self._born,
             on.TakenBack: self._taken_back,
             on.WorkerRetired: self._retired,
+            on.RingCorrupted: self._corrupted,
             on.WorkerDied: self._died,
             on.SpawnFailed: self._not_spawned,
             on.RunFailed: self._not_sent,
@@ -111,7 +121,7 @@ class Core:
 
     def _load_failed(self, event: on.LoadFailed, now: int) -> None:
         worker = self.workers.get(event.worker)
-        if worker is not None:
+        if worker is not None and event.slot in worker.loaded:
             self.preparation.load_failed(event.slot, event.failure)
 
     def _taken_back(self, event: on.TakenBack, now: int) -> None:
@@ -123,6 +133,11 @@ class Core:
         worker = self.workers.get(event.worker)
         if worker is not None:
             self.fates.retired(worker, now)
+
+    def _corrupted(self, event: on.RingCorrupted, now: int) -> None:
+        worker = self.workers.get(event.worker)
+        if worker is not None:
+            self.fates.distrust(worker)
 
     def _died(self, event: on.WorkerDied, now: int) -> None:
         worker = self.workers.get(event.worker)
@@ -151,10 +166,13 @@ class Core:
 
     def _beat(self, event: on.BeatDue, now: int) -> None:
         started = {word.worker: word.started for word in event.words}
-        held, running = self.held.tokens(), self.files.tokens()
-        for worker in self.workers:
-            for token in worker.tokens():
-                (running if token == started.get(worker.number) else held).append(token)
+        held, running = [], self.files.tokens()
+        for worker in self.workers.busy_ones():
+            if started.get(worker.number, 0) in worker.tokens():
+                running.append(started[worker.number])
+        if event.first:
+            run = set(running)
+            held = [token for token in self.tokens() if token not in run][:HELD_TOLD_MAX]
         pids = [worker.pid for worker in self.workers if worker.pid]
         self._out.append(Send(Heartbeat(event.number, held, running, event.load, pids, event.pids)))
         self._dismiss_idle(now)

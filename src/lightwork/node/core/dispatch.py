@@ -15,6 +15,7 @@ from lightwork.node.core.commands import Command, Fork, Load, Quit, Run, SpawnPr
 from lightwork.node.core.computations import Definition, Environment
 from lightwork.node.core.files import Files
 from lightwork.node.core.held import Batch, Held
+from lightwork.node.core.seats import Seats
 from lightwork.node.core.workers import Worker, Workers
 from lightwork.wire.messages import JobOptions
 
@@ -27,9 +28,10 @@ FRAME_BYTES_MAX = 1 << 20  # payloads in one frame, unless a single one is large
 class Dispatch:
     """Feeds workers from what is held."""
 
-    def __init__(self, held: Held, workers: Workers, files: Files, out: list[Command]) -> None:
+    def __init__(self, held: Held, workers: Workers, seats: Seats, files: Files, out: list[Command]) -> None:
         self._held = held
         self._workers = workers
+        self._seats = seats
         self._files = files
         self._out = out
         self._share = 0  # of what is held, for each worker
@@ -154,6 +156,8 @@ class Dispatch:
         if definition.program:
             self._out.append(self._program(worker, flight))
             return
+        if not definition.slot:
+            self._seats.give(definition)
         if definition.slot not in worker.loaded:
             self._out.append(self._load(worker, definition))
             worker.loaded.add(definition.slot)

@@ -146,6 +146,12 @@ class WorkerRetired(Event):
     reason: str = ""
 
 
+class RingCorrupted(Event):
+    """What a worker's ring says cannot be true: a job has written there."""
+
+    worker: int
+
+
 class Attached(Event):
     """The link to the scheduler is up."""
 
@@ -247,9 +253,10 @@ class MemoryMeasured(Event):
 
 
 class BeatDue(Event):
-    """It is time to tell the scheduler the full truth."""
+    """It is time to tell the scheduler the truth; for the first time after we joined it also what is held."""
 
     number: int
     words: list[Word]
     load: Load
     pids: dict[str, int] = {}
+    first: bool = False

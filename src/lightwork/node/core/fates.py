@@ -16,8 +16,8 @@ from lightwork.node.core.held import Batch, Held
 from lightwork.node.core.preparation import Preparation
 from lightwork.node.core.watch import Watch
 from lightwork.node.core.workers import Worker, Workers
-from lightwork.wire.messages import Died, Ended, Returned
-from lightwork.wire.outcome import CANCELLED, ENVELOPE, KIND_MASK, NOT_RUN, REVOKED
+from lightwork.wire.messages import Died, Ended
+from lightwork.wire.outcome import CANCELLED, ENVELOPE, IN_ARENA, KIND_MASK, NOT_RUN, REVOKED
 
 
 class Fates:
@@ -59,7 +59,7 @@ class Fates:
             return
         definition = worker.flights[0].definition if worker.flights else None
         if definition is None or not worker.settle(tokens):
-            self._distrust(worker)
+            self.distrust(worker)
             return
         definition.measured(len(tokens), sum(event.durations_ns))
         definition.environment.deaths = 0
@@ -69,7 +69,7 @@ class Fates:
             event = self._without_unloaded(event)
         if self._files.concern(event.tokens):
             event = self._files.ended(event, now)
-        if event.tokens and definition.stage is not Stage.GONE:
+        if event.tokens and (definition.stage is not Stage.GONE or _in_arena(event)):
             ages = [now - start for start in event.starts_ns]
             message = Ended(event.tokens, event.statuses, ages, event.durations_ns, event.lengths)
             self._out.append(Send(message, event.body))
@@ -107,7 +107,7 @@ class Fates:
         if not gone:
             return event
         tokens = [event.tokens[index] for index in sorted(gone)]
-        self._out.append(Send(Returned(tokens, "the computation failed on this node")))
+        self._files.give_back(tokens, "the computation failed on this node")
         kept, parts, at = [], [], 0
         for index, length in enumerate(event.lengths):
             if index not in gone:
@@ -116,8 +116,9 @@ class Fates:
             at += length
         return select(event, kept, b"".join(parts))
 
-    def _distrust(self, worker: Worker) -> None:
+    def distrust(self, worker: Worker) -> None:
         """Its ring names attempts that it was not sent: its memory is no longer its own."""
+        worker.distrusted = True
         self._workers.leave(worker)
         self._out.append(Kill(worker.number))
 
@@ -172,7 +173,7 @@ class Fates:
         asked = [token for token in batch.waiting() if token in self._asked]
         if asked:
             self._asked.difference_update(asked)
-            self._out.append(Send(Returned(asked, "revoked")))
+            self._files.give_back(asked, "revoked")
         return batch.without({*stopped, *asked})[0] if stopped or asked else batch
 
     def _never_started(self, tokens: list[int], now: int) -> None:
@@ -192,7 +193,8 @@ class Fates:
         """A worker or program is gone; its ring has been drained."""
         self._workers.remove(worker)
         first = worker.first
-        started = bool(first) and (event.started == first or (worker.program and not event.with_keeper))
+        known = worker.distrusted or (worker.program and not event.with_keeper)  # that the first one had started
+        started = bool(first) and (event.started == first or known)
         batches = worker.cut({first} if started else set())
         if started:
             self._died_running(worker, event, now)
@@ -219,11 +221,15 @@ class Fates:
             self._out.append(Send(Died([token], not event.with_keeper, [age], [len(outcome)]), outcome))
 
     def not_spawned(self, worker: Worker, failure: dict[str, bytes], now: int) -> None:
-        """A program could not be started."""
-        token = worker.first
+        """A program could not be started, or a worker: what that was sent goes to another."""
         self._workers.remove(worker)
+        if not worker.program:
+            if worker.load and worker.environment is not None:
+                self._preparation.died_unstarted(worker.environment, failure)
+            self._unstarted(worker.cut(set()), now)
+            return
         status, outcome = not_run(failure)
-        self._files.end(End(token, status, 0, 0, outcome), now)
+        self._files.end(End(worker.first, status, 0, 0, outcome), now)
 
     def not_sent(self, worker: Worker, tokens: list[int], failure: dict[str, bytes], now: int) -> None:
         """They never went out, so the worker does not count them."""
@@ -281,9 +287,14 @@ class Fates:
                 self._asked |= found
                 self._dispatch.take_back(worker)
         if waiting or not flying:
-            self._out.append(Send(Returned(waiting, "revoked")))
+            self._files.give_back(waiting, "revoked")
 
 
 def _timed(end: tuple[int, bytes], start_ns: int, age: int) -> tuple[int, int, int, bytes]:
     status, outcome = end
     return status, start_ns, age, outcome
+
+
+def _in_arena(event: on.JobsEnded) -> bool:
+    """Whether results lie where only the scheduler can have them freed."""
+    return any(status & IN_ARENA for status in event.statuses)

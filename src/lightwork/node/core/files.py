@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from lightwork.node.core.commands import CollectOutputs, Command, ForgetJob, Send
 from lightwork.node.core.events import JobsEnded
-from lightwork.wire.messages import AttemptFile, Ended, File, JobOptions
+from lightwork.wire.messages import AttemptFile, Ended, File, JobOptions, Returned
 
 
 class End(Struct):
@@ -91,6 +91,13 @@ class Files:
             self._ends[token].files = files
         self._out.append(ForgetJob(token))
         self._one_less(token, now)
+
+    def give_back(self, tokens: list[int], reason: str) -> None:
+        """These have not started, or not to any purpose: somebody else may have them, and nothing of them stays."""
+        if self.concern(tokens):
+            for token in tokens:
+                self.died(token)
+        self._out.append(Send(Returned(tokens, reason)))
 
     def died(self, token: int) -> None:
         """It ended without a word: nothing of it is kept."""

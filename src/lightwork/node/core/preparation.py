@@ -7,8 +7,9 @@ from lightwork.node.core.computations import Computations, Definition, Environme
 from lightwork.node.core.endings import not_run
 from lightwork.node.core.files import End, Files
 from lightwork.node.core.held import Batch, Held
+from lightwork.node.core.seats import Seats
 from lightwork.node.core.workers import Workers
-from lightwork.wire.messages import Computation, Prepared, Released, Returned
+from lightwork.wire.messages import Computation, Prepared, Released
 
 DEATHS_MAX = 3  # workers in a row that died before they started anything
 LOAD_DEATHS = {
@@ -22,9 +23,10 @@ class Preparation:
     """Brings computations to READY or FAILED, and the attempts that wait for that to where they belong."""
 
     def __init__(
-        self, computations: Computations, held: Held, workers: Workers, files: Files, out: list[Command]
+        self, computations: Computations, held: Held, workers: Workers, seats: Seats, files: Files, out: list[Command]
     ) -> None:
         self._computations = computations
+        self._seats = seats
         self._held = held
         self._workers = workers
         self._files = files
@@ -38,6 +40,7 @@ class Preparation:
         known = self._computations.get(session, computation.digest)
         if known is None:
             definition = self._computations.add(session, computation)
+            self._seats.give(definition)
             self._out.append(PlaceFiles(session, computation, definition.environment.name))
         elif known.stage in (Stage.READY, Stage.FAILED):
             self._tell(known)
@@ -79,17 +82,17 @@ class Preparation:
 
     def load_failed(self, slot: int, failure: dict[str, bytes]) -> None:
         """A worker cannot load it, or (where each worker does so) not set it up."""
-        definition = self._computations.by_slot(slot)
+        definition = self._seats.of(slot)
         if definition is not None and definition.stage is Stage.READY:
             self._fail(definition, failure)
 
-    def died_unstarted(self, environment: Environment) -> None:
-        """A worker died before it started anything. Not for ever."""
+    def died_unstarted(self, environment: Environment, failure: dict[str, bytes] = LOAD_DEATHS) -> None:
+        """A worker died, or was never born, before it started anything. Not for ever."""
         environment.deaths += 1
         if environment.deaths >= DEATHS_MAX:
             for definition in self._computations.of_environment(environment):
                 if definition.stage is Stage.READY:
-                    self._fail(definition, LOAD_DEATHS)
+                    self._fail(definition, failure)
 
     def template_died(self, session: str, name: str) -> None:
         """A template is gone with its workers, or all are with the keeper: setup runs again. Deaths follow."""
@@ -112,11 +115,11 @@ class Preparation:
         stage = batch.definition.stage
         if stage is Stage.READY:
             if batch.options.files and not batch.number:
-                self._out.append(FetchJobFiles(self._held.fetch(batch), batch.options.files))
+                self._out.append(FetchJobFiles(self._held.fetch(batch), batch.definition.session, batch.options.files))
             else:
                 self._held.add(batch)
         elif stage is Stage.FAILED:
-            self._out.append(Send(Returned(batch.waiting(), "the computation failed on this node")))
+            self._files.give_back(batch.waiting(), "the computation failed on this node")
         elif stage is not Stage.GONE:
             self._held.wait(batch)
 
@@ -147,7 +150,8 @@ class Preparation:
     def session_ended(self, session: str) -> None:
         """Nothing of it may start any more; what runs is killed; then its cleanups run."""
         definitions = self._computations.of_session(session)
-        self._held.remove_of(definitions)
+        for token in self._held.remove_of(definitions):
+            self._files.died(token)  # it may have been in flight, and have come back
         environments = {id(definition.environment) for definition in definitions}
         for definition in definitions:
             definition.stage = Stage.GONE
@@ -159,6 +163,7 @@ class Preparation:
 
     def session_cleaned(self, session: str, problems: list[str]) -> None:
         """No trace of it is left."""
+        self._seats.clear(self._computations.of_session(session))
         self._computations.remove_session(session)
         self._out.append(Send(Released(session, problems)))
 
@@ -168,6 +173,8 @@ class Preparation:
         return [one for one in self._computations.of_environment(environment) if one.stage is Stage.SETTING_UP]
 
     def _run_setup(self, definition: Definition) -> None:
+        if not definition.slot:
+            self._seats.give(definition)
         definition.environment.slot = definition.slot
         name = definition.environment.name
         self._out.append(RunSetup(definition.session, definition.computation, name, definition.slot))
@@ -184,7 +191,7 @@ class Preparation:
         self._tell(definition)
         tokens = self._held.remove_of([definition])
         if tokens:
-            self._out.append(Send(Returned(tokens, "the computation failed on this node")))
+            self._files.give_back(tokens, "the computation failed on this node")
 
     def _tell(self, definition: Definition) -> None:
         ready = definition.stage is Stage.READY

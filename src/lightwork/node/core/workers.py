@@ -42,6 +42,7 @@ class Worker(Struct, eq=False):
     loaded: set[int] = msgspec.field(default_factory=set)
     pid: int = 0
     leaving: bool = False  # gets nothing more
+    distrusted: bool = False  # its ring is not its own any more
     taking_back: int = 0  # up to this serial; 0: not
     skips: dict[int, int] = msgspec.field(default_factory=dict)  # records to come of attempts that were taken back
     told: int = 0  # the attempt last reported as started

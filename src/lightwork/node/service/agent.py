@@ -31,14 +31,15 @@ from lightwork.node.service.hands import Hands
 from lightwork.node.service.hardware import LoadMeter, ask_gpus, hardware
 from lightwork.node.service.inbox import Inbox
 from lightwork.node.service.keeper_spawn import NO_ARENAS, Arenas, KeeperProcess
-from lightwork.node.service.lock import Lock
+from lightwork.node.service.lock import LOCK_NAME, Lock
 from lightwork.node.service.processes import become_subreaper
 from lightwork.node.service.regions import Allocator
+from lightwork.node.service.siblings import remove_dead_siblings
 from lightwork.node.service.stale import News, settle
 from lightwork.transport.link import Batch, Link, Receiver
 from lightwork.wire.messages import Hardware, NodeNotice, NodeReady
 
-FAILED_EXIT = 70  # of the whole process, if it is the agent's own
+SIBLINGS_S = 0.5  # after the start: then directories of killed sessions are removed
 LOOK_S = 0.002  # the next tick, while idle slots may take over work that waits behind other work
 
 
@@ -68,7 +69,7 @@ class Agent(Receiver):
         self._hands: Hands | None = None
         self.stopped: asyncio.Future[None] | None = None
         self._keeper = keeper
-        self._lock = Lock(options.directory / "agent.lock")
+        self._lock = Lock(options.directory / LOCK_NAME)
         self._inbox = Inbox(self)
         self._events: deque[on.Event] = deque()
         self._handling = False
@@ -76,7 +77,9 @@ class Agent(Receiver):
         self._tick: asyncio.TimerHandle | None = None
         self._beat: asyncio.TimerHandle | None = None
         self._beats = 0
+        self._siblings: asyncio.TimerHandle | None = None
         self._prepared = False
+        self._joined = False  # just now: no heartbeat since
         self._news: News = []
         self._meter = LoadMeter(options.directory)
         self._hardware = Hardware()
@@ -103,9 +106,11 @@ class Agent(Receiver):
         self.link = link
         self.hands.sites.address = self.options.address or link.address
         self._send_ready(link)
+        self._joined = True
         if not self._prepared:
             self._prepared = True
             self.post(on.Attached())
+            self._siblings = asyncio.get_running_loop().call_later(SIBLINGS_S, self._look_for_siblings)
         if self._beat is None:
             self._beat = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._heartbeat)
 
@@ -116,6 +121,9 @@ class Agent(Receiver):
                 timer.cancel()
         self._tick = self._beat = None
         self.link = None
+        if self._siblings is not None:  # a short session
+            self._siblings.cancel()
+            self._look_for_siblings()
         try:
             if self._hands is not None:
                 await self._hands.stop()
@@ -123,6 +131,11 @@ class Agent(Receiver):
             self._lock.release()
             if self.stopped is not None and not self.stopped.done():
                 self.stopped.set_result(None)
+
+    def _look_for_siblings(self) -> None:
+        """Not in the way of the first jobs."""
+        self._siblings = None
+        asyncio.get_running_loop().run_in_executor(None, remove_dead_siblings, self.options.directory)
 
     @property
     def hands(self) -> Hands:
@@ -198,12 +211,10 @@ class Agent(Receiver):
         self.failed = True
         self._events.clear()
         _report(error, f"{what}: this node ends")
-        if self.options.sole:
-            os._exit(FAILED_EXIT)  # the keeper sees that, and ends all below it
-        link = self.link
+        link, self.link = self.link, None
         if link is not None:
             link.abort()
-        spawn_task(self.stop(), "stop the agent")
+        spawn_task(self.stop(), "stop the agent")  # then `stopped` tells our host
 
     def notice(self, level: str, text: str, hint: str = "") -> None:
         """Something the users of this node should read."""
@@ -223,15 +234,21 @@ class Agent(Receiver):
 
     def _ticked(self) -> None:
         self._tick = None
-        self.hands.poll_busy()
-        self.post(on.Ticked(self.hands.words()))
+        try:
+            self.hands.poll_busy()
+            words = self.hands.words()
+        except Exception as error:  # noqa: BLE001  # a fault of ours: without ticks nothing is ever ended
+            self.fail(error, "the agent cannot look at its workers")
+            return
+        self.post(on.Ticked(words))
         if self._tick is None and self.core.in_flight:
             self._schedule_tick()
 
     def _heartbeat(self) -> None:
         self._beat = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._heartbeat)
         self._beats += 1
-        self.post(on.BeatDue(self._beats, self.hands.words(), self._meter.read(), self.pids))
+        first, self._joined = self._joined, False
+        self.post(on.BeatDue(self._beats, self.hands.words(), self._meter.read(), self.pids, first))
 
     async def _find_gpus(self) -> None:
         """For the next scheduler: nothing waits for this."""

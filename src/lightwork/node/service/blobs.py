@@ -7,6 +7,7 @@ hard link: a job that writes into it would change the cache, read-only or not, f
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import shutil
@@ -73,6 +74,26 @@ class Blobs:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._coming: dict[str, asyncio.Future[None]] = {}
+        self._of_jobs: dict[str, set[str]] = {}  # digest -> sessions whose single jobs use it
+        self._lasting: set[str] = set()  # of computations: the next session may want them again
+
+    def note(self, files: Iterable[File], session: str = "") -> None:
+        """Who wants these: the jobs of a session, or a computation."""
+        for file in files:
+            if session:
+                self._of_jobs.setdefault(file.digest, set()).add(session)
+            else:
+                self._lasting.add(file.digest)
+
+    def release(self, session: str) -> None:
+        """The session is over: nobody will ask for the files of its jobs again."""
+        for digest, sessions in list(self._of_jobs.items()):
+            sessions.discard(session)
+            if not sessions:
+                del self._of_jobs[digest]
+                if digest not in self._lasting:
+                    with contextlib.suppress(OSError):  # it is a cache: what cannot be deleted stays
+                        self.path(digest).unlink(missing_ok=True)
 
     async def have(self, files: Iterable[File], link: Fetcher) -> None:
         """Have all of these here. BlobError: one cannot be had."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from lightwork.node.service.directories import remove_tree
 from lightwork.node.service.nursery import Key, Nursery
 from lightwork.node.service.sites import Site, Sites
 from lightwork.wire.channel import CLEANUP, pack_frame
@@ -31,24 +30,24 @@ class Cleaner:
     async def clean(self, session: str) -> list[str]:
         """Remove all traces; what went wrong with the cleanups."""
         sites = self._sites.of_session(session)
-        problems = [problem for site in sites if (problem := await self._cleanup(site))]
+        problems = [problem for site in sites if (problem := await self._tried(site))]
         for site in sites:
             self._nursery.drop(site.key)
-        loop = asyncio.get_running_loop()
-        for site in sites:
-            if not site.keep:
-                await loop.run_in_executor(None, site.remove_files)
-        if not any(site.keep for site in sites):
-            await loop.run_in_executor(None, remove_tree, self._sites.session_directory(session))
+        problems += await asyncio.get_running_loop().run_in_executor(None, self._sites.remove_session, session)
         self._sites.forget(session)
         return problems
 
+    async def _tried(self, site: Site) -> str:
+        try:
+            return await self._cleanup(site)
+        except Exception as error:  # noqa: BLE001  # no descriptors for its process, ...: the files go nevertheless
+            return f"cleanup could not be run: {type(error).__name__}: {error}"
+
     async def _cleanup(self, site: Site) -> str:
         """Once per environment: its computations have the same cleanup."""
-        found = next(((slot, one) for slot, one in site.computations.items() if one.cleanup), None)
-        if found is None:
+        if site.cleanup is None:
             return ""
-        slot, computation = found
+        slot, computation = site.cleanup
         waiting = self._waiting[site.key, slot] = asyncio.get_running_loop().create_future()
         try:
             if not self._nursery.cleanup(site.key, slot):

@@ -38,6 +38,8 @@ class Crew:
         self.links: dict[int, WorkerLink] = {}
         self.results: Allocator | None = None
         self.on_trouble: Callable[[str], None] = lambda text: None
+        self.on_fault: Callable[[BaseException, str], None] = lambda error, what: None
+        self.on_distrust: Callable[[int], None] = lambda number: None
         self.on_cleaned: Cleaned = lambda key, slot, failure: None
         self._loop = loop
         self._post = post
@@ -83,6 +85,8 @@ class Crew:
 
     def post(self, event: on.Event) -> None:
         """An event for the core; of helpers it knows nothing."""
+        if isinstance(event, on.WorkerDied):
+            self._directories.notes.dead(event.worker)
         if self._helpers and getattr(event, "worker", 0) in self._helpers:
             self._of_helper(event)
         else:
@@ -142,7 +146,7 @@ class Crew:
 
     def born(self, number: int, pid: int) -> None:
         """A worker or program has a process. It is noted, so that our successor can end it."""
-        self._directories.note_process(pid, start_of(pid))
+        self._directories.notes.born(number, pid, start_of(pid))
         self.post(on.WorkerBorn(number, pid))
 
     def set_up(self, key: Key) -> None:
@@ -160,6 +164,15 @@ class Crew:
     def cleaned(self, key: Key, slot: int, problem: dict[str, bytes]) -> None:
         """A cleanup ran in a template."""
         self.on_cleaned(key, slot, problem)
+
+    def distrust(self, worker: int, error: Exception) -> None:
+        """Its memory is no longer its own; its death follows."""
+        self.log(f"worker {worker} is ended, for what it says makes no sense: {type(error).__name__}: {error}")
+        self.on_distrust(worker)
+
+    def fault(self, error: BaseException, what: str) -> None:
+        """Something of ours failed, and nobody knows whose attempts depend on it."""
+        self.on_fault(error, what)
 
     def trouble(self, text: str) -> None:
         """Something that users of this node should know, for their jobs wait."""

@@ -10,11 +10,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from lightwork.node.service.process_notes import ProcessNotes
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -31,6 +34,7 @@ class Directories:
         self.workers = root / "workers"
         self.computations = root / "computations"
         self._processes = root / "processes"
+        self.notes = ProcessNotes(self._processes)
 
     def make(self) -> None:
         """All of them, for this user alone."""
@@ -56,11 +60,6 @@ class Directories:
         """A worker's shared file. The agent's own number keeps those of an earlier agent apart."""
         return self.workers / f"{os.getpid()}-{number}.ring"
 
-    def note_process(self, pid: int, start: str) -> None:
-        """So that our successor finds it."""
-        with open(self._processes, "a", encoding="ascii") as file:
-            file.write(f"{pid} {start}\n")
-
     def noted_processes(self) -> list[tuple[int, str]]:
         """What our predecessor noted."""
         try:
@@ -74,23 +73,28 @@ class Directories:
         """Shared files that our predecessor left."""
         yield from sorted(self.workers.glob("*.ring"))
 
+    def stale_jobs(self) -> set[int]:
+        """Attempts of our predecessor that had a directory of their own."""
+        return {int(path.name) for path in self.jobs.iterdir() if path.name.isdigit()}
+
     def forget_processes(self) -> None:
         """None of them is alive."""
+        self.notes.close()
         self._processes.unlink(missing_ok=True)
 
     def clear_workers(self) -> None:
         """All of our processes are dead and their rings drained."""
-        for path in self.workers.iterdir():
-            path.unlink(missing_ok=True)
+        for child in (*self.workers.iterdir(), *self.jobs.iterdir()):
+            with contextlib.suppress(OSError):  # what cannot be deleted must not keep the rest
+                remove_tree(child)
         self.forget_processes()
-        for child in self.jobs.iterdir():
-            remove_tree(child)
 
     def clear_stale(self) -> None:
         """What belonged to jobs of our predecessor; the cache and the spool stay."""
         for path in (self.jobs, self.computations):
             for child in path.iterdir():
-                remove_tree(child)
+                with contextlib.suppress(OSError):
+                    remove_tree(child)
 
 
 def safe(name: str) -> str:

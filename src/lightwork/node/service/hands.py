@@ -11,7 +11,6 @@ from lightwork.node.core import commands as do, events as on
 from lightwork.node.core.dispatch import needs_directory
 from lightwork.node.service.blobs import BlobError, Blobs
 from lightwork.node.service.crew import Crew
-from lightwork.node.service.directories import remove_tree
 from lightwork.node.service.failed import failure_of
 from lightwork.node.service.identities import Identities
 from lightwork.node.service.job_directories import JobDirectories
@@ -21,9 +20,10 @@ from lightwork.node.service.nursery import Nursery
 from lightwork.node.service.programs import NotCallable, order
 from lightwork.node.service.sessions import Sessions
 from lightwork.node.service.sites import Sites
+from lightwork.node.service.slices import slices
 from lightwork.node.service.spool import Spool
-from lightwork.wire.channel import CLEANUP, pack_frame, pack_run
-from lightwork.wire.messages import File, Heartbeat
+from lightwork.wire.channel import CLEANUP, UNLOAD, pack_frame, pack_run
+from lightwork.wire.messages import File, Heartbeat, Released
 
 if TYPE_CHECKING:
     from lightwork.node.service.agent import Agent
@@ -50,6 +50,8 @@ class Hands:
         self.nursery = self._make_nursery()
         self.sessions = Sessions(agent, self.sites, self.blobs, self.crew, self.nursery)
         self.crew.on_trouble = lambda text: agent.notice("error", text)
+        self.crew.on_fault = agent.fail
+        self.crew.on_distrust = self.nursery.kill
         self._obey = self._table()
 
     def _make_nursery(self) -> Nursery:
@@ -57,7 +59,7 @@ class Hands:
         if options.portable:
             from lightwork.node.service.portable import Portable
 
-            return Portable(self.crew, self._loop, options.arenas)
+            return Portable(self.crew, self._loop, options.arenas, options.sole)
         from lightwork.node.service.keepers import Keepers
 
         return Keepers(self.crew, self._loop, options.arenas, options.sole)
@@ -71,6 +73,7 @@ class Hands:
             do.Send: self._send,
             do.Run: self._run,
             do.Load: self._load,
+            do.Unload: self._unload,
             do.TakeBack: self._take_back,
             do.Claim: self._claim,
             do.Fork: self._fork,
@@ -95,7 +98,7 @@ class Hands:
         for worker in self._agent.core.workers.busy_ones():
             link = self.crew.links.get(worker.number)
             if link is not None and not link.dead:
-                link.poll()
+                link.take()
 
     def words(self) -> list[on.Word]:
         """What the busy workers' words say."""
@@ -111,9 +114,14 @@ class Hands:
     def _send(self, command: do.Send) -> None:
         message, link = command.message, self._agent.link
         if link is not None:
-            link.send(message, command.body)
-        if type(message) is Heartbeat and (message.held or message.running):
-            self.identities.keep(min(message.held + message.running))
+            for piece, body in slices(message, command.body):
+                link.send(piece, body)
+        if type(message) is Heartbeat:
+            tokens = self._agent.core.tokens()
+            if tokens:
+                self.identities.keep(min(tokens))
+        elif type(message) is Released:
+            self._loop.run_in_executor(None, self.blobs.release, message.session)
 
     def free_region(self, offset: int) -> None:
         """A result is no longer needed."""
@@ -145,10 +153,21 @@ class Hands:
     def _load(self, command: do.Load) -> None:
         site = self.sites.get(command.session, command.environment)
         link = self.crew.links.get(command.worker)
-        if site is not None and link is not None:
+        if site is None:
+            raise LookupError("the computation has no directory here")
+        if link is not None:
             if command.setup and command.computation.cleanup:
                 link.last_frame = pack_frame(CLEANUP, b"", command.slot)
             link.send(site.load_frame(command.slot, command.computation, command.setup))
+
+    def _unload(self, command: do.Unload) -> None:
+        site = self.sites.get(command.session, command.environment)
+        if site is not None:
+            site.unload(command.slot)
+        for number in command.workers:
+            link = self.crew.links.get(number)
+            if link is not None:
+                link.send(pack_frame(UNLOAD, b"", command.slot))
 
     def _run(self, command: do.Run) -> None:
         link = self.crew.links.get(command.worker)
@@ -249,13 +268,20 @@ class Hands:
 
     async def stop(self) -> None:
         """End all, leave nothing."""
-        await self.nursery.stop()
-        for link in list(self.crew.links.values()):
-            link.close()
+        for step in (self.nursery.stop, self._let_go, self._remove_files):
+            try:
+                await step()
+            except Exception as error:  # noqa: BLE001  # the rest must be done whatever happens
+                self.crew.log(f"not all could be ended: {type(error).__name__}: {error}")
+
+    async def _let_go(self) -> None:
+        links = list(self.crew.links.values())
         self.crew.links.clear()
+        for link in links:
+            link.close()
+
+    async def _remove_files(self) -> None:
         for session in self.sites.sessions():
-            for site in self.sites.of_session(session):
-                site.remove_files()
-            if not any(site.keep for site in self.sites.of_session(session)):
-                remove_tree(self.sites.session_directory(session))
-        self._agent.directories.clear_workers()
+            for problem in await self._loop.run_in_executor(None, self.sites.remove_session, session):
+                self.crew.log(problem)
+        await self._loop.run_in_executor(None, self._agent.directories.clear_workers)

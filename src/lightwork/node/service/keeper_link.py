@@ -58,7 +58,13 @@ class KeeperLink:
         self._channel.send(pack_frame(kind, encode_fields(dict(fields)), slot), descriptors)
 
     def _readable(self) -> None:
-        for frame in self._channel.read():
+        try:
+            frames = self._channel.read()
+        except ValueError:  # its memory is no longer its own: without its channel it dies, and all below it
+            self._channel.close()
+            self._on_end(self)
+            return
+        for frame in frames:
             self._on_frame(self, frame)
         if self._channel.ended and not self._channel.closed:
             self._channel.close()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 from msgspec import Struct
 
@@ -22,7 +23,7 @@ from lightwork.node.service.keeper_link import KeeperLink
 from lightwork.node.service.keeper_spawn import Arenas, KeeperProcess, start_keeper
 from lightwork.node.service.nursery import Key, Parent, ProgramOrder
 from lightwork.node.service.output import Output
-from lightwork.node.service.pipes import Pipes, output_pipes
+from lightwork.node.service.pipes import Pipes, closing, output_pipes
 from lightwork.node.service.processes import kill_group, reap, start_of, sweep
 from lightwork.node.service.stdin import stdin_descriptor
 from lightwork.node.service.worker_link import WorkerLink
@@ -76,6 +77,7 @@ class Keepers:
         self._started_s = 0.0
         self._quick_deaths = 0
         self._stopping = False
+        self._sweeping = asyncio.Lock()  # a sweep ends all below us, and so would end another one
 
     def start(self, process: KeeperProcess | None = None) -> None:
         """Take over a keeper that was started early, or start one. OSError: it cannot be started."""
@@ -100,10 +102,14 @@ class Keepers:
         if home is None:
             self._orphans.add(number)
             return
-        ours, theirs = pair()
-        link.pipes, (stdout, stderr) = output_pipes(self._loop)
-        readers = [os.dup(end) for end in link.pipes.ends]
-        link.line = Channel(self._loop, ours, link.on_readable)
+        with ExitStack() as undo:  # of what will be handed down; the rest is the link's, and closed with it
+            ours, theirs = pair()
+            undo.enter_context(theirs)
+            link.line = Channel(self._loop, ours, link.on_readable)
+            link.pipes, ends = output_pipes(self._loop)
+            stdout, stderr = (closing(end, undo) for end in ends)
+            readers = [closing(os.dup(end), undo) for end in link.pipes.ends]
+            undo.pop_all()
         self._homes[number] = home
         home.fork(number, str(link.ring.path), (theirs.detach(), stdout, readers[0], stderr, readers[1]))
 
@@ -112,8 +118,12 @@ class Keepers:
         if self._link is None:
             return  # the keeper's death will be told, and then it is asked for again
         self._numbers += 1
-        ours, theirs = pair()
-        pipes, (stdout, stderr) = output_pipes(self._loop)
+        with ExitStack() as undo:
+            ours, theirs = pair()
+            undo.enter_context(ours)
+            undo.enter_context(theirs)
+            pipes, (stdout, stderr) = output_pipes(self._loop)
+            undo.pop_all()
         output = Output(TEMPLATE_OUTPUT)
         pipes.begin(output)
         link = KeeperLink(self._loop, ours, self._on_frame, self._on_end)
@@ -126,7 +136,11 @@ class Keepers:
         if self._link is None:
             self._orphans.add(number)
             return
-        link.pipes, (stdout, stderr) = output_pipes(self._loop)
+        with ExitStack() as undo:
+            link.pipes, ends = output_pipes(self._loop)
+            stdout, stderr = (closing(end, undo) for end in ends)
+            stdin = stdin_descriptor(order.stdin)
+            undo.pop_all()
         link.read_output(order.limit)
         fields = {
             "token": b"%d" % order.token,
@@ -136,7 +150,7 @@ class Keepers:
             **{f"env.{name}": os.fsencode(value) for name, value in order.env.items()},
         }
         self._homes[number] = self._link
-        self._link.spawn(number, fields, (stdin_descriptor(order.stdin), stdout, stderr))
+        self._link.spawn(number, fields, (stdin, stdout, stderr))
 
     def kill(self, number: int) -> None:
         """End a worker's or program's whole tree."""
@@ -188,6 +202,12 @@ class Keepers:
         return found.link if found is not None else None
 
     def _on_frame(self, link: KeeperLink, frame: Frame) -> None:
+        try:
+            self._follow(link, frame)
+        except Exception as error:  # noqa: BLE001  # whose birth or death was it? Somebody would wait for it for ever
+            self._parent.fault(error, f"a keeper's frame of kind {frame.kind} could not be followed")
+
+    def _follow(self, link: KeeperLink, frame: Frame) -> None:
         if frame.kind == KEEPER_READY:
             return
         fields = decode_fields(frame.body)
@@ -263,7 +283,7 @@ class Keepers:
         self.drop(template.key)
         if template.ready:
             numbers = [number for number, home in self._homes.items() if home is template.link]
-            spawn_task(self._bury(numbers, template.key, ()), "bury a template")
+            spawn_task(self._bury(numbers, template.key, ()), "bury a template", self._parent.fault)
         else:
             stderr = template.output.stderr.stream()
             message = b"the process died while setup ran: " + (stderr.tail or stderr.head)[-2000:]
@@ -278,9 +298,8 @@ class Keepers:
         self._quick_deaths = self._quick_deaths + 1 if self._loop.time() - self._started_s < QUICK_DEATH_S else 0
         tell = self._parent.trouble if self._quick_deaths == QUICK_DEATHS_TOLD else self._parent.log
         tell(f"the keeper (process {process.pid}) died; another one is started")
-        spawn_task(
-            self._replace(numbers, process.pid, PAUSE_S if self._quick_deaths > 1 else 0.0), "replace the keeper"
-        )
+        pause_s = PAUSE_S if self._quick_deaths > 1 else 0.0
+        spawn_task(self._replace(numbers, process.pid, pause_s), "replace the keeper", self._parent.fault)
 
     async def _replace(self, numbers: list[int], pid: int, pause_s: float) -> None:
         await asyncio.sleep(pause_s)
@@ -315,10 +334,11 @@ class Keepers:
         return [self._parent.links[number] for number in orphans if number in self._parent.links]
 
     async def _sweep(self, trees: list[tuple[int, str]] | None = None) -> None:
-        spare = [self._process.pid] if self._process is not None and not self._stopping else []
         trees = [tree for tree in trees or [] if start_of(tree[0])]
-        if trees or self._sole:
-            await sweep(self._parent.python, trees, os.getpid() if self._sole else 0, spare)
+        async with self._sweeping:
+            spare = [self._process.pid] if self._process is not None and not self._stopping else []
+            if trees or self._sole:
+                await sweep(self._parent.python, trees, os.getpid() if self._sole else 0, spare)
 
     async def _gone(self, pid: int, patience_s: float = 5.0) -> None:
         """Wait for a child's end."""

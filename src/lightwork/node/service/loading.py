@@ -10,6 +10,7 @@ from lightwork.wire.outcome import encode_fields
 
 DEFAULT = JobOptions()
 MODULES = os.path.join(".lightwork", "modules")
+PAYLOADS = ".lightwork/payloads/"  # a computation's large payload is a file below
 
 
 class Place:
@@ -32,9 +33,13 @@ class Place:
             "digest": computation.digest.encode(),
             "name": computation.name.encode(),
             "kind": computation.kind.encode(),
-            "payload": computation.payload,
             **self._common,
         }
+        aside = [file.path for file in computation.files if file.path.startswith(PAYLOADS)]
+        if aside:
+            fields["payload_file"] = os.fsencode(self.directory / aside[0])
+        else:
+            fields["payload"] = computation.payload
         if computation.setup:
             fields["setup"] = computation.setup
         if computation.cleanup:

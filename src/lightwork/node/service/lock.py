@@ -8,6 +8,8 @@ from pathlib import Path
 
 from lightwork.model.errors import StartFailed
 
+LOCK_NAME = "agent.lock"
+
 
 class Lock:
     """A lock file, held as long as the process lives."""

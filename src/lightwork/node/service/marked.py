@@ -118,8 +118,7 @@ class PortableLink(WorkerLink):
 
     def _retiring(self, frame: Frame) -> None:
         """Told only when no record waits here: what has ended would be taken for unstarted, and run again."""
-        for records in self.ring.drain(self.ring.tail):
-            self._drained(records)
+        self._drain(self.ring.tail)
         if self._line_of_records:
             self._retired = frame
             self._loop.call_later(END_WAIT_S, self._release_all)  # a closed stream has no markers

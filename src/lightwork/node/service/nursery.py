@@ -57,6 +57,9 @@ class Parent(Owner, Protocol):
     def cleaned(self, key: Key, slot: int, problem: dict[str, bytes]) -> None:
         """A cleanup ran."""
 
+    def fault(self, error: BaseException, what: str) -> None:
+        """Something of ours failed, and nobody knows whose attempts depend on it."""
+
     def trouble(self, text: str) -> None:
         """Something that users of this node should know, for their jobs wait."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from contextlib import ExitStack
 
 from lightwork.node.service.output import Collector, Output, read_available
 
@@ -54,6 +55,15 @@ class Pipes:
 
 def output_pipes(loop: asyncio.AbstractEventLoop) -> tuple[Pipes, tuple[int, int]]:
     """Pipes for a new process: our ends, and the two writing ends to hand down."""
-    out_read, out_write = os.pipe()
-    err_read, err_write = os.pipe()
-    return Pipes(loop, out_read, err_read), (out_write, err_write)
+    with ExitStack() as undo:
+        out_read, out_write = (closing(end, undo) for end in os.pipe())
+        err_read, err_write = (closing(end, undo) for end in os.pipe())
+        pipes = Pipes(loop, out_read, err_read)
+        undo.pop_all()
+    return pipes, (out_write, err_write)
+
+
+def closing(descriptor: int, undo: ExitStack) -> int:
+    """A descriptor that is closed if what it was made for fails."""
+    undo.callback(os.close, descriptor)
+    return descriptor

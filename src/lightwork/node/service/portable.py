@@ -62,10 +62,11 @@ class Child(asyncio.subprocess.Process):
 class Portable:
     """The nursery of systems that do not fork."""
 
-    def __init__(self, parent: Parent, loop: asyncio.AbstractEventLoop, arenas: Arenas) -> None:
+    def __init__(self, parent: Parent, loop: asyncio.AbstractEventLoop, arenas: Arenas, sole: bool) -> None:
         self._parent = parent
         self._loop = loop
         self._arenas = arenas
+        self._sole = sole  # this process has no other children: whatever is below it is ours
         self._listener = WorkerListener(loop)
         self._processes: dict[int, Child] = {}
         self._unborn: dict[int, int] = {}  # signals for those that are being started; 0: kill
@@ -115,17 +116,21 @@ class Portable:
     def kill(self, number: int) -> None:
         """End its whole tree."""
         process = self._processes.get(number)
-        if process is None:
-            self._unborn[number] = 0
-        else:
+        if process is not None:
             spawn_task(self._kill(process), "kill a tree")
+        elif number in self._parent.links:
+            self._unborn[number] = 0
 
     def signal(self, number: int, signal: int) -> None:
         """Send a signal to the process; where there are none, it is ended."""
         process = self._processes.get(number)
         if process is None:
-            self._unborn[number] = signal
+            if number in self._parent.links:
+                self._unborn.setdefault(number, signal)  # a kill stays one
         elif process.returncode is None:
+            if signal == signals.SIGTERM and isinstance(self._parent.links.get(number), PortableLink):
+                self.kill(number)  # it would die of it at once, and leave its children
+                return
             try:
                 process.send_signal(_translated(signal))
             except ProcessLookupError:
@@ -139,12 +144,14 @@ class Portable:
             await sweep(self._parent.python, [(process.pid, start_of(process.pid)) for process in alive])
         if self._lives:
             await asyncio.wait(self._lives, timeout=5.0)
+        if self._sole and sys.platform == "linux":
+            await sweep(self._parent.python, [], os.getpid())  # orphans came to us
         self._listener.close()
 
     # --- lives ---
 
     def _live(self, life: Coroutine[Any, Any, None], name: str) -> None:
-        task = spawn_task(life, name)
+        task = spawn_task(life, name, self._parent.fault)
         self._lives.add(task)
         task.add_done_callback(self._lives.discard)
 
@@ -186,9 +193,7 @@ class Portable:
         self._parent.links.pop(link.number, None)
         link.died(_code(process), 0)
 
-    async def _start(
-        self, argv: list[str], environment: dict[str, str], directory: str | None, stdin: int
-    ) -> Child:
+    async def _start(self, argv: list[str], environment: dict[str, str], directory: str | None, stdin: int) -> Child:
         descriptors = self._arenas.descriptors()
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
@@ -229,6 +234,7 @@ class Portable:
             await sweep(self._parent.python, [(process.pid, start_of(process.pid))])
 
     def _not_started(self, number: int, error: OSError) -> None:
+        self._unborn.pop(number, None)
         link = self._parent.links.pop(number, None)
         if link is not None:
             link.not_started(error.errno or 0, str(error))

@@ -60,7 +60,7 @@ def reap(pid: int) -> bool:
 
 def kill_group(pid: int) -> None:
     """Kill a process group of ours."""
-    if sys.platform == "win32":
+    if sys.platform == "win32" or not hasattr(os, "killpg"):
         return
     try:
         os.killpg(pid, signal.SIGKILL)

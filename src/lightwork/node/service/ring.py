@@ -112,6 +112,8 @@ class Ring:
     def undrained(self) -> list[int]:
         """Attempts that ended and are still in the ring; without those that the worker skipped."""
         head, tail = self._words[RECORD_HEAD], self._words[RECORD_TAIL]
+        if not 0 <= tail - head <= RECORDS:
+            return []  # not the worker's own any more: `drain` will say so
         found = []
         for number in range(head, tail):
             token, _, _, _, _, status = RECORD.unpack_from(self._records, number % RECORDS * RECORD.size)
@@ -120,9 +122,11 @@ class Ring:
         return found
 
     def drain(self, tail: int) -> list[Records]:
-        """All records before number `tail`; their room is free again."""
+        """All records before number `tail`; their room is free again. ValueError: its words cannot be true."""
         words = self._words
         head = words[RECORD_HEAD]
+        if not 0 <= tail - head <= RECORDS:
+            raise ValueError("a ring with %d records" % (tail - head))
         found = []
         while head < tail:
             end = min(tail, head + RECORDS - head % RECORDS)

@@ -52,6 +52,7 @@ class Sessions:
 
     async def _fetch_files(self, command: do.PlaceFiles, site: Site) -> None:
         computation = command.computation
+        self._blobs.note(computation.files)
         try:
             await self._have(computation.files)
             site.files += await self._blobs.place(computation.files, site.directory)
@@ -65,6 +66,7 @@ class Sessions:
         spawn_task(self._fetch_job_files(command), "fetch files of jobs")
 
     async def _fetch_job_files(self, command: do.FetchJobFiles) -> None:
+        self._blobs.note(command.files, command.session)
         try:
             await self._have(command.files)
         except Exception as error:  # noqa: BLE001  # whatever it is: the attempts wait for an answer
@@ -85,9 +87,10 @@ class Sessions:
     def run_setup(self, command: do.RunSetup) -> None:
         """Make the environment's template process and run setup there."""
         site = self._sites.get(command.session, command.environment)
-        if site is not None:
-            site.computations[command.slot] = command.computation
-            self._nursery.set_up(site.key, command.slot, site.place.load(command.computation))
+        if site is None:
+            raise LookupError("the computation has no directory here")
+        site.keep_for_cleanup(command.slot, command.computation)
+        self._nursery.set_up(site.key, command.slot, site.place.load(command.computation))
 
     def clean(self, command: do.CleanSession) -> None:
         """Run cleanups, end templates, delete files."""

@@ -14,6 +14,8 @@ from lightwork.wire.channel import LOAD, pack_frame
 from lightwork.wire.messages import Computation
 from lightwork.wire.outcome import encode_fields
 
+LOADS_MAX = 64  # frames kept for the next worker
+
 
 class Site:
     """The directory of an environment, and what was put there."""
@@ -26,6 +28,7 @@ class Site:
         self.keep = False
         self.computations: dict[int, Computation] = {}  # by slot
         self.files: list[Path] = []
+        self.cleanup: tuple[int, Computation] | None = None  # who runs it: the slot that the template has, if any
         self._loads: dict[tuple[int, bool], bytes] = {}
 
     @property
@@ -38,23 +41,41 @@ class Site:
         frame = self._loads.get((slot, run_setup))
         if frame is None:
             self.computations[slot] = computation
+            if self.cleanup is None:
+                self.keep_for_cleanup(slot, computation)
             frame = pack_frame(LOAD, encode_fields(self.place.load(computation, run_setup)), slot)
             self._loads[slot, run_setup] = frame
+            if len(self._loads) > LOADS_MAX:
+                del self._loads[next(iter(self._loads))]
         return frame
 
-    def remove_files(self) -> None:
-        """Delete what is ours. (Not on the loop: there may be much.)"""
+    def keep_for_cleanup(self, slot: int, computation: Computation) -> None:
+        """This is who runs the environment's cleanup, if there is one. (Its template, if there is one, has it.)"""
+        self.computations[slot] = computation
+        if computation.cleanup:
+            self.cleanup = slot, computation
+
+    def unload(self, slot: int) -> None:
+        """The number is no longer this computation's."""
+        self.computations.pop(slot, None)
+        for run_setup in (False, True):
+            self._loads.pop((slot, run_setup), None)
+
+    def remove_files(self) -> list[str]:
+        """Delete what is ours; what could not be deleted. (Not on the loop: there may be much.)"""
         if self.keep:
-            return
+            return []
         if self.ours:
-            remove_tree(self.directory)
-            return
+            return _removed(self.directory)
+        problems = []
         for path in reversed(self.files):
-            path.unlink(missing_ok=True)
+            if path.is_symlink() or not path.is_dir():  # a directory in our file's place is the job's
+                problems += _removed(path)
             self._remove_empty(path.parent)
         if self.new:
             with contextlib.suppress(OSError):  # jobs left something there: that is theirs
                 os.rmdir(self.directory)
+        return problems
 
     def _remove_empty(self, directory: Path) -> None:
         """Directories that we made for our files, as far as nobody else uses them."""
@@ -109,6 +130,18 @@ class Sites:
         """Those that have sites here."""
         return iter(sorted({key[0] for key in self._sites}))
 
-    def session_directory(self, session: str) -> Path:
-        """What a session has in our own directory."""
-        return self._directories.session(session)
+    def remove_session(self, session: str) -> list[str]:
+        """Delete all that a session has here, and forget it; what could not be deleted. (Not on the loop.)"""
+        sites = self.of_session(session)
+        problems = [problem for site in sites for problem in site.remove_files()]
+        if sites and not any(site.keep for site in sites):
+            problems += _removed(self._directories.session(session))
+        return problems
+
+
+def _removed(path: Path) -> list[str]:
+    try:
+        remove_tree(path)
+    except OSError as error:
+        return [f"{path} could not be deleted: {error.strerror or error}"]
+    return []

@@ -15,28 +15,13 @@ from pathlib import Path, PurePosixPath
 
 from lightwork.node.service.directories import remove_tree
 from lightwork.node.service.job_directories import JobDirectories
+from lightwork.transport.files import FileSource
 from lightwork.wire.messages import File
 from lightwork.wire.streams import SourceFailed
 
 FILES_MAX = 10_000
 _NAME = re.compile(r"\d+/s?\d+")
 _PIECE = 1 << 20
-
-
-class FileSource:
-    """Serves one file (wire.streams.Source)."""
-
-    def __init__(self, path: Path, offset: int = 0) -> None:
-        self._file = open(path, "rb")
-        self._file.seek(offset)
-
-    def read(self, size: int) -> bytes:
-        """The next bytes; none at the end."""
-        return self._file.read(size)
-
-    def close(self) -> None:
-        """Nobody wants the rest."""
-        self._file.close()
 
 
 class Spool:
@@ -49,10 +34,9 @@ class Spool:
         """What a Fetch asks for. SourceFailed: there is no such file."""
         if not _NAME.fullmatch(name):
             raise SourceFailed(f"{name!r} names no file of the spool")
-        try:
-            return FileSource(self._directory / name, offset)
-        except OSError as error:
-            raise SourceFailed(f"the file {name} is not in the spool: {error.strerror}") from None
+        if not (self._directory / name).is_file():
+            raise SourceFailed(f"the file {name} is not in the spool")
+        return FileSource(self._directory / name, offset)
 
     def free(self, tokens: Iterable[int]) -> None:
         """Nobody needs the files of these attempts any more."""

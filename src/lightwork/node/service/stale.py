@@ -24,13 +24,14 @@ async def settle(directories: Directories, python: str) -> News:
     if alive:
         await sweep(python, alive)
     news: News = []
+    with_files = directories.stale_jobs()
     for path in directories.stale_rings():
         try:
             ring = Ring(path, create=False)
         except (OSError, ValueError):  # half made: nothing was ever run with it
             path.unlink(missing_ok=True)
             continue
-        news += _of_ring(ring)
+        news += _of_ring(ring, with_files)
         ring.close()
         path.unlink()
     directories.clear_stale()
@@ -38,25 +39,25 @@ async def settle(directories: Directories, python: str) -> News:
     return news
 
 
-def _of_ring(ring: Ring) -> News:
+def _of_ring(ring: Ring, with_files: set[int]) -> News:
     news: News = []
     running, started_ns = ring.running, ring.started_ns
     known: set[int] = set()
     for records in ring.drain(ring.tail):
         known.update(records.tokens)
-        news += _of_records(records)
+        news += _of_records(records, with_files)
     if running and running not in known:
         news.append(_lost(running, started_ns))
     return news
 
 
-def _of_records(records: Records) -> News:
-    """One message for all that can be told; results in an arena went with the arena."""
+def _of_records(records: Records, with_files: set[int]) -> News:
+    """One message for all that can be told. Results in an arena went with it, outputs with the job's directory."""
     now, at = time.monotonic_ns(), 0
     message, parts, gone = Ended([], [], [], [], []), [], []
     rows = zip(records.tokens, records.starts_ns, records.durations_ns, records.lengths, records.statuses, strict=True)
     for token, start, duration, length, status in rows:
-        if status & IN_ARENA:
+        if status & IN_ARENA or (token in with_files and status & KIND_MASK != REVOKED):
             gone.append(_lost(token, start))
         elif status & KIND_MASK != REVOKED:
             message.tokens.append(token)

@@ -16,8 +16,12 @@ def stdin_descriptor(data: bytes) -> int:
     else:
         descriptor, path = tempfile.mkstemp()
         os.unlink(path)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-    os.lseek(descriptor, 0, os.SEEK_SET)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except OSError:  # no room for it
+        os.close(descriptor)
+        raise
     return descriptor

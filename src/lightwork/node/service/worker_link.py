@@ -64,6 +64,9 @@ class Owner(Protocol):
     def heard(self, worker: int, frame: Frame) -> None:
         """What concerns neither attempts nor output."""
 
+    def distrust(self, worker: int, error: Exception) -> None:
+        """What this worker says cannot be understood: its memory is no longer its own."""
+
 
 class WorkerLink:
     """A worker process, from the agent's side."""
@@ -83,6 +86,7 @@ class WorkerLink:
         self._regions = regions
         self._claimed: dict[int, Output] = {}
         self._claiming = False
+        self._corrupt = False
         self._handlers = {
             OUTPUT_END: self._output_ended,
             WANT_REGION: self._region_wanted,
@@ -122,8 +126,18 @@ class WorkerLink:
     def on_readable(self) -> None:
         """Something came. Again, while bells ring: their records may be younger than the number we read."""
         while not self.dead:
-            if not self.poll():
+            if not self.take():
                 return
+
+    def take(self) -> bool:
+        """As `poll`; but a worker whose words make no sense is ended, so that its attempts do not wait for ever."""
+        try:
+            return self.poll()
+        except Exception as error:  # noqa: BLE001  # a job may have written anything into channel and ring
+            if self.line is not None:
+                self.line.close()
+            self._owner.distrust(self.number, error)
+            return False
 
     def poll(self) -> bool:
         """Take what is there; whether a bell rang."""
@@ -134,15 +148,14 @@ class WorkerLink:
                 rang = True
             else:
                 self._on_frame(frame)
-        for records in self.ring.drain(tail):
-            self._drained(records)
+        self._drain(tail)
         return rang
 
     def died(self, exit_code: int, peak_bytes: int, with_keeper: bool = False) -> None:
         """Its process is gone: take all it left, then tell."""
         if self.dead:
             return
-        self.poll()
+        self.take()
         self._tell_death(self._claimed.get(self.ring.started), exit_code, peak_bytes, with_keeper)
 
     def _tell_death(self, output: Output | None, exit_code: int, peak_bytes: int, with_keeper: bool) -> None:
@@ -195,8 +208,7 @@ class WorkerLink:
             handler(frame)
 
     def _retiring(self, frame: Frame) -> None:
-        for records in self.ring.drain(self.ring.tail):
-            self._drained(records)
+        self._drain(self.ring.tail)
         reason = decode_fields(frame.body[U64.size :]).get("reason", b"").decode(errors="replace")
         self._owner.post(on.WorkerRetired(self.number, reason))
 
@@ -218,6 +230,19 @@ class WorkerLink:
         self._owner.post(on.LoadFailed(self.number, frame.slot, decode_fields(frame.body)))
 
     # --- records and output ---
+
+    def _drain(self, tail: int) -> None:
+        """Hand on all records before this one. A job may have written anything into the ring: then it is told once."""
+        if self._corrupt:
+            return
+        try:
+            found = self.ring.drain(tail)
+        except ValueError:
+            self._corrupt = True
+            self._owner.post(on.RingCorrupted(self.number))
+            return
+        for records in found:
+            self._drained(records)
 
     def _drained(self, records: Records) -> None:
         if self._claimed:
