@@ -244,8 +244,8 @@ def by_value(dump: Callable[[], bytes], call: Callable[..., Any]) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def node(directory: Path, slots: int = 2, **fields: Any) -> AsyncIterator[tuple[SchedulerDouble, Agent]]:
-    """An agent with its scheduler; at the end nothing of it may be left."""
+async def node(directory: Path, slots: int = 2, **fields: Any) -> AsyncIterator[tuple[SchedulerDouble, Any]]:
+    """An agent (Any: tests put doubles into it) with its scheduler; at the end nothing of it may be left."""
     agent = Agent(AgentOptions("n", slots, directory, **fields))
     await agent.start()
     double = SchedulerDouble()

@@ -6,17 +6,19 @@ import asyncio
 import os
 import subprocess
 import sys
+from typing import Any
 
 from lightwork.config.limits import BODY_MAX, HEADER_MAX
 from lightwork.node.core import commands as do, events as on
 from lightwork.node.core.core import Core
 from lightwork.node.core.seats import SEATS_MAX, SLOT_MAX
+from lightwork.node.service import slices as cutting
 from lightwork.node.service.directories import Directories
 from lightwork.node.service.lock import LOCK_NAME, Lock
 from lightwork.node.service.process_notes import ROOM, ProcessNotes
 from lightwork.node.service.ring import Ring
 from lightwork.node.service.siblings import remove_dead_siblings
-from lightwork.node.service.slices import BYTES_MAX, ROWS_MAX, slices
+from lightwork.node.service.slices import BYTES_MAX, ROWS_MAX
 from lightwork.node.service.stale import settle
 from lightwork.wire.messages import Computation, Died, Ended, File, JobOptions, Returned, Started, encode
 from lightwork.wire.outcome import ENVELOPE, UNSENDABLE, decode_outcome
@@ -24,10 +26,12 @@ from lightwork.wire.shared_file import RECORD, RECORD_TAIL
 from tests.node.scheduler_double import arguments, function, node
 from tests.node.test_files import file
 
+slices: Any = cutting.slices  # of whatever message
+
 
 def test_numbers_of_computations_go_round_without_meeting():
     core = Core(1)
-    loaded = {}  # worker -> slot -> computation
+    loaded: dict[int, dict[int, str]] = {}  # worker -> slot -> computation
     now = 0
 
     def feed(event):
@@ -46,7 +50,8 @@ def test_numbers_of_computations_go_round_without_meeting():
                 ran.append(loaded[command.worker][command.slot])
                 sent.append((command.worker, command.tokens))
 
-    ran, sent = [], []
+    ran: list[str] = []
+    sent: list[tuple[int, list[int]]] = []
     core.seats._last = SLOT_MAX - 700
     names = [f"f{number}" for number in range(2000)]
     for token, name in enumerate([*names, *names[:50]], 1):
@@ -99,9 +104,9 @@ def test_messages_are_cut():
     lengths[7], lengths[9] = BYTES_MAX + 1, 0
     body = b"".join(bytes([number % 251]) * length for number, length in enumerate(lengths))
     found = [(2, [File("a", "b", 1)]), (count - 1, [])]
-    message = Ended(tokens, [0] * count, tokens, tokens, lengths, found)
+    ended: Any = Ended(tokens, [0] * count, tokens, tokens, lengths, found)
     rows, files, at = [], [], 0
-    for piece, part in slices(message, body):
+    for piece, part in slices(ended, body):
         assert len(encode(piece)) < HEADER_MAX
         assert len(part) <= BYTES_MAX or len(piece.tokens) == 1
         assert sum(piece.lengths) == len(part)
@@ -184,7 +189,7 @@ def test_identities_last_while_they_are_held(tmp_path):
             scheduler.prepare(computation)
             scheduler.assign(computation, [arguments(60)])
             held = scheduler.assign(computation, [arguments(0)])
-            kept = []
+            kept: list[int] = []
             agent.hands.identities.keep = kept.append
             await scheduler.until(lambda: len(scheduler.beats) > 2)
             assert scheduler.beats[0].held == held

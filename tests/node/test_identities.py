@@ -56,7 +56,8 @@ def test_nothing_told_is_nothing_known() -> None:
 
 @given(st.data())
 def test_any_order_of_jobs(data: st.DataObject) -> None:
-    identities, numbers, token = Identities(), {}, EPOCH + 1
+    identities, token = Identities(), EPOCH + 1
+    numbers: dict[int, int] = {}
     for _ in range(data.draw(st.integers(1, 6))):
         if data.draw(st.booleans()):
             first, count = data.draw(st.integers(0, 50)), data.draw(st.integers(1, 9))

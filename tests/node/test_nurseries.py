@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from lightwork.node.service import keepers, pipes
+from lightwork.node.service import keepers
 from lightwork.node.service.keepers import Keepers
 from tests.node.scheduler_double import function, node
 
@@ -44,9 +44,9 @@ def test_a_birth_that_fails_leaves_no_descriptors(tmp_path, monkeypatch, fails):
                             refuse()
                         return real()
 
-                    patch.setattr(pipes.os, "pipe", second)
+                    patch.setattr(os, "pipe", second)
                 elif fails == "dup":
-                    patch.setattr(keepers.os, "dup", refuse)
+                    patch.setattr(os, "dup", refuse)
                 else:
                     patch.setattr(keepers, "pair", refuse)
                 for number in (1001, 1002, 1003):
