@@ -151,7 +151,8 @@ def test_a_relative_dest_path_is_used_again(hosted: str, tmp_path: Path) -> None
     shutil.rmtree(directory)
 
 
-def test_a_dest_path_that_we_made_is_removed(hosted: str, tmp_path: Path) -> None:
+def test_a_dest_path_that_we_made_is_removed(hosted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # imports leave files of their own
     data = tmp_path / "data.txt"
     data.write_text("data")
     with lightwork.JobCluster(where, depends=[data], dest_path=tmp_path / "new" / "place", slots=1) as cluster:

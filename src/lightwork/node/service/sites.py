@@ -71,6 +71,9 @@ class Site:
         for path in reversed(self.files):
             if path.is_symlink() or not path.is_dir():  # a directory in our file's place is the job's
                 problems += _removed(path)
+            for compiled in _compiled_from(path):
+                problems += _removed(compiled)
+                self._remove_empty(compiled.parent)
             self._remove_empty(path.parent)
         if self.new:
             with contextlib.suppress(OSError):  # jobs left something there: that is theirs
@@ -85,6 +88,11 @@ class Site:
             except OSError:  # not empty
                 return
             directory = directory.parent
+
+
+def _compiled_from(path: Path) -> list[Path]:
+    """What an import has written beside a module of ours."""
+    return list((path.parent / "__pycache__").glob(f"{path.stem}.*.pyc")) if path.suffix == ".py" else []
 
 
 class Sites:
