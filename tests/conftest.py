@@ -8,6 +8,11 @@ import pytest
 
 HERE = Path(__file__).parent
 INTEGRATION = (
+    "client/test_ends",
+    "client/test_waiting",
+    "node/test_growth",
+    "node/test_faults",
+    "node/test_nurseries",
     "e2e",
     "examples",
     "worker",
