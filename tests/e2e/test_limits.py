@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import lightwork
 from lightwork import JobState
 from tests.e2e.conftest import WAYS
-from tests.e2e.helpers import LIMIT_S, nothing_left, wait_until
+from tests.e2e.helpers import LIMIT_S, nothing_left, said, wait_until
 
 
 def nothing(*args: Any) -> None:
@@ -41,8 +42,8 @@ def test_many_jobs_with_much_in_hand(name: str) -> None:
         assert {job.status for job in jobs} == {JobState.FINISHED}
 
 
-def test_a_scheduler_that_cannot_go_on_ends_its_jobs(hosted: str) -> None:
-    """The agent of a hosted cluster stops by itself: the process ends, and open jobs are LOST with a reason."""
+def test_a_scheduler_that_is_told_to_end_ends_its_jobs(hosted: str) -> None:
+    """TERM to the hosted process: it ends in order, and open jobs are LOST with a reason."""
     with pytest.raises(lightwork.LightworkError), lightwork.JobCluster(time.sleep, slots=1) as cluster:
         job = cluster.submit(600)
         wait_until(lambda: "agent" in cluster.status().pids, "the agent's process is known")
@@ -53,3 +54,28 @@ def test_a_scheduler_that_cannot_go_on_ends_its_jobs(hosted: str) -> None:
         wait_until(job.finish.is_set, "the job ends with its scheduler")
         assert job.status is JobState.LOST
         job.get()
+
+
+STOPS_BY_ITSELF = """
+import sys, threading, time
+
+def meddle():
+    while "lightwork.local.host" not in sys.modules or not hasattr(sys.modules["lightwork.local.host"], "Agent"):
+        time.sleep(0.01)
+    agent = sys.modules["lightwork.local.host"].Agent
+    tasks = sys.modules["lightwork.kit.tasks"]
+    agent._heartbeat = lambda self: tasks.spawn(self.stop(), "planted")
+
+if "lightwork.local" in sys.orig_argv:
+    threading.Thread(target=meddle, daemon=True).start()
+"""
+
+
+def test_an_agent_that_stops_by_itself_leaves_no_job_waiting(tmp_path: Path) -> None:
+    """The hosted process ends with it, and says so: nobody waits for a node that will not come."""
+    (tmp_path / "sitecustomize.py").write_text(STOPS_BY_ITSELF)
+    with nothing_left({"PYTHONPATH": str(tmp_path)}), lightwork.JobCluster(time.sleep, slots=1) as cluster:
+        job = cluster.submit(600)
+        wait_until(job.finish.is_set, "the job ends with its agent")
+        assert job.status is JobState.LOST
+        assert "the node agent has stopped by itself" in said(job)

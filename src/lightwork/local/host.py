@@ -105,7 +105,9 @@ class _Ends:
 
     def fault(self, what: str = "") -> None:
         """We cannot go on: the client must see the end of us, and the log, instead of waiting."""
-        if what and not self._ended.is_set():
+        if self._ended.is_set():  # on our way out everything stops, and that is no fault
+            return
+        if what:
             log.error(what)
         self.failed = True
         self._ended.set()
