@@ -1,10 +1,16 @@
-"""How long things take at most, in one place. Seconds, unless the name says otherwise."""
+"""How long things take at most, in one place. Seconds, unless the name says otherwise.
+
+LIGHTWORK_TIMERS="LEASE_S=2 HEARTBEAT_S=0.2" shortens some for tests, in this process and those that it starts.
+"""
 
 from __future__ import annotations
+
+import os
 
 HEARTBEAT_S = 1.0
 UNREACHABLE_AFTER_BEATS = 5
 LEASE_S = 10.0
+LOST_S = 60.0  # after its lease, a node's `reentrant=False` jobs whose end is unknown are LOST
 AGENT_TICK_S = 0.02  # while attempts run; output of attempts older than this is read by the agent
 CANCEL_INTERRUPT_S = 3.0  # from the interrupt to TERM
 CANCEL_TERM_S = 1.0  # from TERM to KILL
@@ -15,3 +21,21 @@ TAKE_BACK_S = 0.001  # between the revoke word and reading the started word
 IDLE_WORKER_S = 60.0
 HELLO_S = 10.0
 LINK_CLOSE_S = 3.0  # a closing link may take so long to get its last words out
+CONNECT_S = 3.0  # to another machine, from the name look-up to its hello: then we say what is wrong
+RETRY_S = 2.0  # between two tries to reach somebody, in the first minute
+RETRY_MAX_S = 15.0  # and later
+ASK_NETWORK_S = 5.0  # between two questions to the whole network who is there
+NO_NODE_S = 3.0  # jobs that no node may run for so long make their user hear of it
+LINE_S = 6.0  # a claimed node keeps the place of a waiting scheduler that has not asked again for so long
+
+
+def _shorten(given: str) -> None:
+    """Take what LIGHTWORK_TIMERS says; ValueError for a name that is no timer."""
+    for item in given.split():
+        name, _, value = item.partition("=")
+        if not name.isupper() or not isinstance(globals().get(name), int | float):
+            raise ValueError(f"LIGHTWORK_TIMERS: {name!r} is no timer")
+        globals()[name] = float(value)
+
+
+_shorten(os.environ.get("LIGHTWORK_TIMERS", ""))

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from lightwork.wire.nouns import Computation, Digest, File, JobOptions, NodeStatus, Place
+from lightwork.wire.nouns import (
+    Attempted,
+    Computation,
+    Digest,
+    File,
+    JobOptions,
+    Name,
+    NodeStatus,
+    Place,
+    Tailoring,
+    Wanted,
+)
 
 
 class Define(Struct, array_like=True, tag=20):
@@ -50,6 +61,64 @@ class Close(Struct, array_like=True, tag=25):
     """The session ends; `cancel`: what has not ended is cancelled first. Answered by Goodbye once cleanups ran."""
 
     cancel: bool = False
+
+
+class Seek(Struct, array_like=True, tag=26):
+    """Look for these nodes, besides those wanted before; `now`: ask the network at once, add nothing to the wishes.
+    Answered by Answer, with the nodes that are connected."""
+
+    number: int
+    wanted: list[Wanted]
+    now: bool = False
+
+
+class Allot(Struct, array_like=True, tag=27):
+    """The client's word on an offered node: so many of its slots (0: none, it is not used)."""
+
+    node: Name
+    slots: int
+
+
+class Tailor(Struct, array_like=True, tag=28):
+    """What computations have on this node in place of their own, from their next preparation on."""
+
+    node: Name
+    tailoring: Tailoring
+
+
+class ControlNode(Struct, array_like=True, tag=29):
+    """Something to be done with a node; answered by Answer when it is done. `action`:
+
+    allocate    use it again after deallocate
+    deallocate  no new jobs there; what runs goes on, the node stays ours
+    close       the same, and give it back when its jobs have ended
+    resetup     run cleanup, forget what is prepared, prepare (setup) again; its jobs end first
+    slots       use `value` of its slots; negative: leave so many free
+    `cancel`: jobs that are there are cancelled first, instead of waited for (close, resetup)
+    """
+
+    number: int
+    node: Name
+    action: str
+    value: int = 0
+    cancel: bool = False
+
+
+class AskNodeJobs(Struct, array_like=True, tag=30):
+    """Which jobs of this session are on the node now? Answered by Answer. `from_node`: the node itself is asked."""
+
+    number: int
+    node: Name
+    from_node: bool = False
+
+
+class SendFile(Struct, array_like=True, tag=31):
+    """Put a file that the client offers into the computation's directory on a node. Answered by Answer."""
+
+    number: int
+    node: Name
+    computation: Digest
+    file: File
 
 
 class Results(Struct, array_like=True, tag=40):
@@ -123,6 +192,7 @@ class Status(Struct, array_like=True, tag=47):
     running: int
     waiting: list[str] = []
     pids: dict[str, int] = {}  # host, agent, keeper
+    attempted: list[Attempted] = []  # where nodes were looked for
 
 
 class ComputationState(Struct, array_like=True, tag=48):
@@ -132,3 +202,20 @@ class ComputationState(Struct, array_like=True, tag=48):
     node: str
     ready: bool
     failure: dict[str, bytes] = {}
+
+
+class Answer(Struct, array_like=True, tag=49):
+    """Answer to Seek, ControlNode, AskNodeJobs and SendFile. `error`: it could not be done, because."""
+
+    number: int
+    error: str = ""
+    hint: str = ""
+    jobs: list[int] = []
+    nodes: list[str] = []
+
+
+class OfferNode(Struct, array_like=True, tag=50):
+    """A node is there that the client's NodeAllocate number `spec` wants to decide about. Answered by Allot."""
+
+    spec: int
+    node: NodeStatus

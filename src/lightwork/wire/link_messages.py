@@ -19,6 +19,9 @@ class Hello(Struct, array_like=True, tag=1):
     software: str = ""
     pid: int = 0
     host: str = ""
+    user: str = ""
+    lease_ms: int = 0  # a scheduler's: a node that has not heard from it for so long lets go of everything
+    beat_ms: int = 0  # a scheduler's: how often it wants heartbeats
 
 
 class Refused(Struct, array_like=True, tag=2):
@@ -69,3 +72,9 @@ class Pong(Struct, array_like=True, tag=8):
     """Answer to Ping."""
 
     number: int
+
+
+class Ack(Struct, array_like=True, tag=9):
+    """So many counted messages (transport.outbox) have come since the claim began: the sender may forget them."""
+
+    count: int

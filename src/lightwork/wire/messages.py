@@ -10,23 +10,32 @@ from __future__ import annotations
 import msgspec
 
 from lightwork.wire.client_messages import (
+    Allot,
+    Answer,
+    AskNodeJobs,
     AskStatus,
     Cancel,
     Close,
     ComputationState,
+    ControlNode,
     Define,
     NodeNews,
     Notice,
+    OfferNode,
     Provisional,
     Requeued,
     Results,
     Running,
+    Seek,
+    SendFile,
     SentFile,
     Status,
     Submit,
+    Tailor,
     Taken,
 )
 from lightwork.wire.link_messages import (
+    Ack,
     Chunk,
     Credit,
     Fetch,
@@ -37,28 +46,36 @@ from lightwork.wire.link_messages import (
     Refused,
 )
 from lightwork.wire.node_messages import (
+    AskHeld,
     Assign,
     AttemptFile,
     AttemptProvisional,
     Died,
     Ended,
+    FilePlaced,
     Free,
     Heartbeat,
+    HeldNow,
+    Leaving,
     NodeNotice,
     NodeReady,
+    PlaceFile,
     Prepare,
     Prepared,
     Release,
     Released,
     Returned,
     Revoke,
+    SetSlots,
     Started,
     Stop,
+    Welcome,
 )
 from lightwork.wire.nouns import (
     FUNCTION,
     MODULE,
     PROGRAM,
+    Attempted,
     Computation,
     Digest,
     File,
@@ -68,15 +85,31 @@ from lightwork.wire.nouns import (
     Name,
     NodeStatus,
     Place,
+    Tailoring,
+    Wanted,
 )
 
-PROTOCOL = 1
-PROTOCOL_OLDEST = 1  # N-1 once there is an N
+PROTOCOL = 2
+PROTOCOL_OLDEST = 2  # N-1 once there is a release
 
-LinkMessage = Hello | Refused | Goodbye | Fetch | Chunk | Credit | Ping | Pong
-FromClient = Define | Submit | Cancel | Taken | AskStatus | Close
-ToClient = Results | Running | Requeued | Provisional | SentFile | Notice | NodeNews | Status | ComputationState
-ToNode = Prepare | Assign | Revoke | Stop | Free | Release
+LinkMessage = Hello | Refused | Goodbye | Fetch | Chunk | Credit | Ping | Pong | Ack
+FromClient = (
+    Define | Submit | Cancel | Taken | AskStatus | Close | Seek | Allot | Tailor | ControlNode | AskNodeJobs | SendFile
+)
+ToClient = (
+    Results
+    | Running
+    | Requeued
+    | Provisional
+    | SentFile
+    | Notice
+    | NodeNews
+    | Status
+    | ComputationState
+    | Answer
+    | OfferNode
+)
+ToNode = Prepare | Assign | Revoke | Stop | Free | Release | Welcome | SetSlots | PlaceFile | AskHeld
 FromNode = (
     NodeReady
     | Heartbeat
@@ -89,21 +122,31 @@ FromNode = (
     | AttemptFile
     | Released
     | NodeNotice
+    | Leaving
+    | FilePlaced
+    | HeldNow
 )
 Message = LinkMessage | FromClient | ToClient | ToNode | FromNode
 
 encode = msgspec.msgpack.Encoder().encode
 
 __all__ = [
+    "Ack",
+    "Allot",
+    "Answer",
+    "AskHeld",
+    "AskNodeJobs",
     "AskStatus",
     "Assign",
     "AttemptFile",
     "AttemptProvisional",
+    "Attempted",
     "Cancel",
     "Chunk",
     "Close",
     "Computation",
     "ComputationState",
+    "ControlNode",
     "Credit",
     "Define",
     "Died",
@@ -112,14 +155,17 @@ __all__ = [
     "FUNCTION",
     "Fetch",
     "File",
+    "FilePlaced",
     "Free",
     "FromClient",
     "FromNode",
     "Goodbye",
     "Hardware",
     "Heartbeat",
+    "HeldNow",
     "Hello",
     "JobOptions",
+    "Leaving",
     "LinkMessage",
     "Load",
     "MODULE",
@@ -130,11 +176,13 @@ __all__ = [
     "NodeReady",
     "NodeStatus",
     "Notice",
+    "OfferNode",
     "PROGRAM",
     "PROTOCOL",
     "PROTOCOL_OLDEST",
     "Ping",
     "Place",
+    "PlaceFile",
     "Pong",
     "Prepare",
     "Prepared",
@@ -147,13 +195,20 @@ __all__ = [
     "Returned",
     "Revoke",
     "Running",
+    "Seek",
+    "SendFile",
     "SentFile",
+    "SetSlots",
     "Started",
     "Status",
     "Stop",
     "Submit",
+    "Tailor",
+    "Tailoring",
     "Taken",
     "ToClient",
     "ToNode",
+    "Wanted",
+    "Welcome",
     "encode",
 ]

@@ -26,6 +26,7 @@ class Assign(Struct, array_like=True, tag=61):
     places: list[Place] = []
     numbers: list[int] = []
     attempts: list[int] = []
+    apart: list[Place] = []  # indices whose argument (of `size` bytes) is to be fetched: "argument", by its token
 
 
 class Revoke(Struct, array_like=True, tag=62):
@@ -54,6 +55,35 @@ class Release(Struct, array_like=True, tag=65):
     session: Name
 
 
+class Welcome(Struct, array_like=True, tag=66):
+    """The scheduler's answer to NodeReady. `resumed`: the claim goes on, and of its counted messages so many have come
+    (transport.outbox); if not, all that the node still has from before is nobody's."""
+
+    resumed: bool
+    received: int = 0
+
+
+class SetSlots(Struct, array_like=True, tag=67):
+    """Use so many slots from now on; attempts beyond are not ended, but no more are started."""
+
+    slots: int
+
+
+class PlaceFile(Struct, array_like=True, tag=68):
+    """Fetch a blob and lay it into the directory of a computation that is prepared here. Answered by FilePlaced."""
+
+    number: int
+    session: Name
+    computation: Digest
+    file: File
+
+
+class AskHeld(Struct, array_like=True, tag=69):
+    """Which attempts are here? Answered by HeldNow."""
+
+    number: int
+
+
 class NodeReady(Struct, array_like=True, tag=80):
     """A node offers its slots."""
 
@@ -62,6 +92,12 @@ class NodeReady(Struct, array_like=True, tag=80):
     slots: int
     hardware: Hardware
     pid: int = 0
+    identity: Name = ""  # of this node's directory: the same after a restart of the agent
+    claim: Name = ""  # new whenever the node has let go of everything; "": links are not resumed
+    received: int = 0  # counted messages that have come within the claim
+    shares_memory: bool = False  # the arenas of the scheduler's clients are mapped here
+    pythons: list[tuple[int, int]] = []  # minor versions whose workers it can run, preferred first
+    labels: dict[str, str] = {}
 
 
 class Heartbeat(Struct, array_like=True, tag=81):
@@ -148,3 +184,24 @@ class NodeNotice(Struct, array_like=True, tag=90):
     text: str
     hint: str = ""
     session: str = ""
+
+
+class Leaving(Struct, array_like=True, tag=91):
+    """The node's owner wants it back: no new attempts; when those that run have ended it says goodbye."""
+
+    reason: str = ""
+
+
+class FilePlaced(Struct, array_like=True, tag=92):
+    """Answer to PlaceFile."""
+
+    number: int
+    error: str = ""
+
+
+class HeldNow(Struct, array_like=True, tag=93):
+    """Answer to AskHeld: attempts not started, and started."""
+
+    number: int
+    held: list[int]
+    running: list[int]

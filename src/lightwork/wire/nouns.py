@@ -35,6 +35,7 @@ class JobOptions(Struct, array_like=True, frozen=True, gc=False):
     outputs: tuple[str, ...] = ()
     output_limit_bytes: int = 1 << 20
     chunk: bool = False  # the one argument is a list of argument tuples; the result is the list of results
+    node: Name = ""  # runs there and nowhere else
 
 
 class Computation(Struct, array_like=True, frozen=True):
@@ -52,7 +53,9 @@ class Computation(Struct, array_like=True, frozen=True):
     dest_path: str = ""
     isolation: str = "worker"  # or "process"
     environment: Digest = ""  # workers are shared by computations of one session with the same environment
-    python: tuple[int, int] = (0, 0)
+    python: tuple[int, int] = (0, 0)  # the client's; (0, 0): any, it is a program
+    source: bytes = b""  # function: the same as source text, for workers of other minor versions; see payload.source
+    untravellable: str = ""  # why there is no source; then only workers of `python` may run it
 
 
 class Place(Struct, array_like=True, gc=False):
@@ -84,6 +87,41 @@ class Load(Struct, array_like=True, frozen=True):
     load_average: float = 0.0
 
 
+class Wanted(Struct, array_like=True, frozen=True):
+    """Nodes that a client wants: a host, or all that match a pattern and answer on this network.
+
+    `host`: name, address, or a pattern with `*` for names and addresses ("*": whoever answers); an address of
+    transport.address such as "unix:/path" means just that. `port` 0: the default one, and whatever answers from there.
+    `slots`: at most so many; negative: leave so many free; 0: all. `spec`: the client's number of a NodeAllocate
+    that wants to decide for itself when a node is there; -1: none.
+    """
+
+    host: str
+    port: int = 0
+    slots: int = 0
+    spec: int = -1
+
+
+class Attempted(Struct, array_like=True, frozen=True):
+    """What became of looking for nodes at one address. `state`: trying, joined, busy, refused, unreachable, silent."""
+
+    address: str
+    state: str
+    text: str = ""
+    hint: str = ""
+
+
+class Tailoring(Struct, array_like=True, frozen=True):
+    """What a session's computations have on one node in place of, or beside, their own: setup with other arguments,
+    further files. `environment` is mixed into theirs, so that it differs."""
+
+    environment: Digest = ""
+    setup: bytes = b""
+    setup_source: bytes = b""
+    cleanup: bytes = b""
+    files: tuple[File, ...] = ()
+
+
 class NodeStatus(Struct, array_like=True):
     """A node as `cluster.status()` and callbacks show it."""
 
@@ -99,3 +137,6 @@ class NodeStatus(Struct, array_like=True):
     hardware: Hardware | None = None
     load: Load | None = None
     state: str = "ready"
+    pythons: tuple[str, ...] = ()  # minor versions whose workers it can run, preferred first: "3.11"
+    labels: tuple[tuple[str, str], ...] = ()
+    offered: int = 0  # slots that it has, of which `slots` are used

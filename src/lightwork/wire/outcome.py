@@ -30,6 +30,7 @@ REVOKED = 9  # only in a worker's ring: skipped by REVOKE, it never started
 KIND_MASK = 0xFF
 ENVELOPE = 0x100  # the outcome bytes are an envelope, not the bare value
 IN_ARENA = 0x200  # the value lies in the node's arena: the value bytes are an arena reference
+APART = 0x400  # the value comes as a stream: it is the one of the attempt's files whose path is ""
 
 _HEADER = struct.Struct("<QIIIIIQQ")
 _FIELD = struct.Struct("<HI")
