@@ -11,6 +11,7 @@ TABLES = {
     "memory": "bytes per queued job, in client and scheduler",
     "payloads": "large arguments and results against ProcessPoolExecutor",
     "transport": "links alone against a bare socket",
+    "transport_tls": "encrypted links against the loops' own TLS",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ INTEGRATION = (
     "e2e",
     "examples",
     "worker",
+    "node/test_apart",
     "node/test_arena",
+    "node/test_broken_streams",
     "node/test_deaths",
     "node/test_files",
     "node/test_jobs",
@@ -24,6 +27,8 @@ INTEGRATION = (
     "node/test_output",
     "node/test_restart",
     "node/test_setup",
+    "node/test_station",
+    "cli/test_node",
     "cli/test_run",
     "cli/test_demo",
 )
@@ -35,3 +40,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place = item.path.relative_to(HERE).as_posix() if item.path.is_relative_to(HERE) else ""
         if place.startswith(INTEGRATION) and not item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_credential(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A secret that the user of this machine has saved must not make tests look at the network."""
+    for name in [
+        name for name in os.environ if name.startswith("LIGHTWORK_") and not name.startswith("LIGHTWORK_TEST_")
+    ]:
+        del os.environ[name]
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))

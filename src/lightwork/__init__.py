@@ -6,6 +6,7 @@ pay for what they do not touch. Nothing inside Lightwork imports it.
 
 TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost more than this whole module
 if TYPE_CHECKING:
+    from lightwork.client.allocation import NodeAllocate as NodeAllocate
     from lightwork.client.cluster import JobCluster as JobCluster
     from lightwork.client.job import Job as Job
     from lightwork.kit.version import __version__ as __version__
@@ -39,12 +40,14 @@ if TYPE_CHECKING:
     from lightwork.model.states import JobState as JobState
     from lightwork.worker.context import (
         current_job as current_job,
+        node_shutdown as node_shutdown,
         node_value as node_value,
         send_file as send_file,
         send_provisional as send_provisional,
     )
 
 _ROOMS = {
+    "lightwork.client.allocation": "NodeAllocate",
     "lightwork.client.cluster": "JobCluster",
     "lightwork.client.job": "Job",
     "lightwork.model.states": "JobState",
@@ -54,7 +57,7 @@ _ROOMS = {
         JobPoisoned JobNotRun ResultCannotTravel SetupFailed PeerError ClusterError SchedulerGone
         StartFailed NotReady
     """,
-    "lightwork.worker.context": "current_job node_value send_provisional send_file",
+    "lightwork.worker.context": "current_job node_value node_shutdown send_provisional send_file",
     "lightwork.kit.version": "__version__",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
@@ -63,6 +66,7 @@ __all__ = [
     "JobCluster",
     "Job",
     "JobState",
+    "NodeAllocate",
     "LightworkError",
     "UserError",
     "CannotTravel",
@@ -90,6 +94,7 @@ __all__ = [
     "NotReady",
     "current_job",
     "node_value",
+    "node_shutdown",
     "send_provisional",
     "send_file",
 ]

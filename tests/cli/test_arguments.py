@@ -90,3 +90,9 @@ def test_environment():
     for wrong in ("A", "=1", ""):
         with pytest.raises(UserError, match="NAME=VALUE"):
             arguments.environment([wrong])
+
+
+def test_nodes():
+    assert arguments.nodes(()) is None
+    assert arguments.nodes(["lab1", "lab2:9702, 192.168.3.*"]) == ["lab1", "lab2:9702", "192.168.3.*"]
+    assert arguments.nodes(["lab1,"]) == ["lab1", ""]

@@ -118,3 +118,27 @@ def test_leaving_early_ends_the_feeder():
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() <= before
+
+
+def test_the_window_grows_with_the_nodes():
+    window = flow.Window(2)
+    assert window.limit() == flow.WINDOW_JOBS
+    window.resize(1000)
+    assert window.limit() == 8000
+    window.leave(flow.WINDOW_BYTES)
+    assert window.limit() == 2000
+    window.resize(1)
+    assert window.limit() == 2
+
+
+def test_who_waits_for_room_goes_on_when_nodes_come():
+    window = flow.Window(1)
+    window.leave(flow.WINDOW_BYTES)
+    window.enter()  # as many as have left
+    window.enter()
+    window.enter()
+    entered = threading.Event()
+    threading.Thread(target=lambda: window.enter() and entered.set(), daemon=True).start()
+    assert not entered.wait(0.05)
+    window.resize(2)
+    assert entered.wait(10)

@@ -290,6 +290,45 @@ def test_wrong_usage(given, message, tmp_path):
     assert "Traceback" not in talk
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["-n", "lab1"], "no credential"),
+        (["--nodes", "192.168.3.*", "-n", "local"], "`lightwork secret --save`"),
+        (["-n", "http://lab1"], "the host alone"),
+        (["-n", "lab1,"], "no host"),
+        (["--listen", "*:9700"], "no credential"),
+        (["--listen", "nowhere at all"], "listen="),
+        (["--secret-file", "nowhere.txt"], "nowhere.txt"),
+        (["--certfile", "nowhere.pem"], "nowhere.pem"),
+        (["--keyfile", "nowhere.key"], "certfile"),
+        (["--secret-file", "phrase", "-n", "lab1"], "--weak-secret"),
+    ],
+)
+def test_wrong_words_about_other_machines(given, message, tmp_path):
+    (tmp_path / "phrase").write_text("super")
+    (tmp_path / "phrase").chmod(0o600)
+    quiet = {"LIGHTWORK_SECRET": "", "XDG_CONFIG_HOME": str(tmp_path)}
+    result = lightwork("run", *given, "true", cwd=tmp_path, **quiet)
+    talk = result.stderr.decode()
+    assert result.returncode == 2, talk
+    assert result.stdout == b""
+    assert talk.startswith("error: ")
+    assert message in talk
+    assert "Traceback" not in talk
+
+
+def test_this_machine_by_its_name_and_a_phrase_that_is_no_use(echo, tmp_path):
+    result = lightwork("run", "-n", "local", "-a", "a b", echo, cwd=tmp_path, LIGHTWORK_SECRET="super")
+    assert words(result) == [["a", "b"]]
+    assert result.stderr == b""
+    result = lightwork("run", "-a", "a b", echo, cwd=tmp_path, LIGHTWORK_SECRET="super")
+    assert words(result) == [["a", "b"]]
+    talk = result.stderr.decode()
+    assert "this machine only" in talk
+    assert "hint: " in talk
+
+
 def test_a_bad_line_comes_after_what_went_before(echo, tmp_path):
     result = lightwork("run", "--args-from", "-", echo, cwd=tmp_path, stdin=b"good\nit's bad\nnever\n")
     assert result.returncode == 2

@@ -11,6 +11,13 @@ from lightwork.client.cluster import JobCluster
 from tests.client import fake_scheduler
 
 
+@pytest.fixture(autouse=True)
+def nobody_s_secret(monkeypatch, tmp_path):
+    """No credential but what a test gives."""
+    monkeypatch.delenv("LIGHTWORK_SECRET", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+
+
 @pytest.fixture
 def make(monkeypatch):
     """make(function, fake_options={...}, **options) -> (cluster, fake)."""

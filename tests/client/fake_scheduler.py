@@ -25,11 +25,15 @@ from lightwork.transport.dial import adopt
 from lightwork.wire.connection import Connection
 from lightwork.wire.messages import (
     PROTOCOL,
+    Answer,
+    AskNodeJobs,
     AskStatus,
+    Attempted,
     Cancel,
     Chunk,
     Close,
     Computation,
+    ControlNode,
     Define,
     Fetch,
     Goodbye,
@@ -39,6 +43,8 @@ from lightwork.wire.messages import (
     NodeStatus,
     Results,
     Running,
+    Seek,
+    SendFile,
     Status,
     Submit,
 )
@@ -102,6 +108,9 @@ class FakeScheduler:
         self.sources: dict[int, object] = {}
         self.files: dict[str, bytes] = {}
         self.waiting: list[str] = []
+        self.nodes = [node]
+        self.attempted: list[Attempted] = []
+        self.replies: dict[type, Any] = {}  # for a question: its Answer's fields, or a function that makes them
         self.answers_status = True
         self.says_goodbye = True
         self.sequence = 0
@@ -217,8 +226,10 @@ class FakeScheduler:
             case Submit():
                 self._submitted(message, body)
             case AskStatus() if self.answers_status:
-                nodes = [self.node]
-                self.send(Status(message.number, nodes, len(self.jobs), 0, list(self.waiting)))
+                attempted = list(self.attempted)
+                self.send(Status(message.number, self.nodes, len(self.jobs), 0, list(self.waiting), {}, attempted))
+            case Seek() | ControlNode() | AskNodeJobs() | SendFile():
+                self._asked(message)
             case Fetch():
                 self._serve(message)
             case Chunk():
@@ -232,6 +243,23 @@ class FakeScheduler:
                 self.cancelled(message.jobs)
             case _:
                 pass
+
+    def _asked(self, message):
+        reply = self.replies.get(type(message), {})
+        if callable(reply):
+            reply = reply(message)
+        if reply is not None:
+            self.send(Answer(message.number, **reply))
+
+    def add_node(self, node, event=ClusterEvent.NODE_READY):
+        """It comes, or what is known of it changes."""
+        self.nodes = [*(one for one in self.nodes if one.name != node.name), node]
+        self.send(NodeNews(int(event), node))
+
+    def drop_node(self, node):
+        """It goes."""
+        self.nodes = [one for one in self.nodes if one.name != node.name]
+        self.send(NodeNews(int(ClusterEvent.NODE_CLOSED), node))
 
     def cancelled(self, numbers):
         known = [number for number in numbers if number in self.jobs]
@@ -284,7 +312,7 @@ class FakePrivate:
 
     made: deque = deque(maxlen=4)
 
-    def __init__(self, name, session, slots, *, arenas=None, **how):
+    def __init__(self, name, session, *, arenas=None, **how):
         ours, theirs = socket.socketpair()
         for sock in (ours, theirs):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
@@ -292,7 +320,7 @@ class FakePrivate:
         self.fake = FakeScheduler(theirs, **how)
         self.arenas: Any = arenas or _NoArenas()
         self.options = LaunchOptions(
-            slots=slots,
+            slots=None,
             name=name,
             session=session,
             directory="",
@@ -304,8 +332,13 @@ class FakePrivate:
             uvloop=None,
             parent=os.getpid(),
         )
+        self.network: Any = None
         self.ended: list[bool] = []
+        self.discarded = False
         FakePrivate.made.append(self)
+
+    def tell(self, network):
+        self.network = network
 
     def address(self):
         return "fake:"
@@ -318,6 +351,7 @@ class FakePrivate:
         self.arenas.close(keep_results=keep_results)
 
     def discard(self):
+        self.discarded = True
         self.fake.die()
 
     def abandon(self):

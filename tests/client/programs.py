@@ -27,8 +27,8 @@ def make(**how):
     options = how.pop("options", {})
 
     class Private(FakePrivate):
-        def __init__(self, name, session, slots):
-            super().__init__(name, session, slots, **how)
+        def __init__(self, name, session):
+            super().__init__(name, session, **how)
 
     def open_fake(server, reporting):
         return opening.join(fake_scheduler.dial(server), server, reporting)

@@ -132,6 +132,7 @@ def test_a_callback_that_waits_is_told_that_it_would_deadlock(make):
     fake.wait_jobs(2)
     fake.end(0)
     fake.wait(lambda: len(errors) == 5)
+    fake.wait_jobs(2)  # the other one, and the map's, which may still be under way
     fake.end(*fake.jobs)
     assert cluster.wait(10)
     assert "callback" in str(errors[0])

@@ -15,8 +15,12 @@ import psutil
 import pytest
 
 from lightwork.client import launch
+from lightwork.client.launch import LaunchOptions
+from lightwork.client.networking import Keywords, Network, network_of
 from lightwork.config import paths
+from lightwork.local.options import read
 from lightwork.model.errors import StartFailed
+from lightwork.security.secret import generate
 
 CHILD = """
 import json, os, sys, time
@@ -43,12 +47,13 @@ def child(monkeypatch, tmp_path):
     """child(body, **options) -> Private that runs `body` instead of the scheduler."""
     made = []
 
-    def child(body, name="test", slots=None):
+    def child(body, name="test", slots=None, network=None):
         script = tmp_path / "child.py"
         script.write_text(CHILD.format(body=body))
         monkeypatch.setattr(launch, "COMMAND", (str(script),))
-        private = launch.Private(name, launch.new_session(), slots)
+        private = launch.Private(name, launch.new_session())
         made.append(private)
+        private.tell(network or Network(slots=slots))
         return private
 
     yield child
@@ -104,6 +109,32 @@ def test_the_environment_chooses_other_ways(child, monkeypatch):
     assert Path(got["arena_results"]).exists()
     private.discard()
     assert not private.directory.exists()
+
+
+def test_what_it_is_told_of_the_network_reads_the_same_there(child):
+    secret = generate()
+    given = Keywords(nodes=["lab1"], listen="*:9700", secret=secret, pulse_interval=0.5, ping_interval=7)
+    private = child(GOOD, network=network_of(given))
+    private.address()
+    got = read_ready(private)
+    assert secret not in " ".join(psutil.Process(private.pid).cmdline())
+    assert secret not in repr(private.options)
+    told = {key: got[key] for key in LaunchOptions.__struct_fields__}
+    options = read(told)
+    assert (options.local, options.listen, options.pulse_s, options.ask_s) == (False, "*:9700", 0.5, 7.0)
+    assert options.credential == private.options.credential
+    assert options.credential.secrets == (secret,)
+    assert not options.weak_secret
+    assert secret not in repr(options)
+
+
+def test_without_a_network_it_is_told_of_none(child):
+    private = child(GOOD)
+    private.address()
+    got = read_ready(private)
+    options = read({key: got[key] for key in LaunchOptions.__struct_fields__})
+    assert (options.local, options.credential, options.weak_secret, options.listen) == (True, None, False, "")
+    assert (options.pulse_s, options.ask_s) == (0.0, 0.0)
 
 
 def test_a_child_that_dies_says_why(child):
@@ -162,7 +193,7 @@ def test_a_child_that_will_not_go_is_killed(child, monkeypatch):
 def test_a_command_that_does_not_exist(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with pytest.raises(StartFailed):
-        launch.Private("test", launch.new_session(), None)
+        launch.Private("test", launch.new_session())
 
 
 def dead_pid():

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from lightwork.security.secret import generate
 from tests.e2e.helpers import nothing_left
+from tests.support.nodes import Start, nodes
 
 WAYS = {
     "hosted": {},
@@ -27,3 +30,11 @@ def hosted() -> Iterator[str]:
     """The default way; no process is left afterwards."""
     with nothing_left({}) as mark:
         yield mark
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """start(name, slots=2) -> a real `lightwork node` with our secret; see tests/support/nodes.py."""
+    monkeypatch.setenv("LIGHTWORK_SECRET", generate())
+    with nodes(tmp_path) as start:
+        yield start

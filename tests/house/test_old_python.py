@@ -49,7 +49,7 @@ def test_imports_only_the_standard_library_and_its_like():
     assert strangers == set()
 
 
-@pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.13"])
+@pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.12", "3.13"])
 def test_loads_under(version: str):
     python = interpreter(version)
     if python is None:

@@ -39,7 +39,7 @@ def test_is_pure_python_and_typed(wheel: Path):
     assert "lightwork = lightwork.cli.main:main" in points
     assert "License-Expression: Apache-2.0" in metadata
     wanted = set(re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", metadata, re.MULTILINE))
-    assert wanted == {"click", "cloudpickle", "msgspec", "platformdirs", "psutil", "rich"}
+    assert wanted == {"click", "cloudpickle", "cryptography", "msgspec", "platformdirs", "psutil", "rich"}
 
 
 def test_holds_every_file_of_the_package(wheel: Path):

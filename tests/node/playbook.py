@@ -1,6 +1,6 @@
 """Plays a transcript against the agent's core.
 
-    # comment    @ 2.5   sets the clock (seconds)    & slots=4 seats=9 portable   at the top: how the core is made
+    # comment    @ 2.5   sets the clock (seconds)    & slots=4 seats=9 pythons=3.11,3.8 portable   makes the core
     > Event a=1 b=2         is fed to the core              < Command ...   is what it must answer, in this order
     < ...                   whatever else it says
 
@@ -45,6 +45,7 @@ class Playbook:
             elif mark == "&":
                 words = dict(word.partition("=")[::2] for word in rest.split())
                 self.core = Core(int(words.get("slots", 2)), "portable" in words, int(words.get("seats", 512)))
+                self.core.offer([version(one) for one in words.get("pythons", "").split(",") if one])
             else:
                 self._feed(rest)
         assert not self.said, f"{self.place}: it also said\n  " + "\n  ".join(self.said)
@@ -106,7 +107,7 @@ def value(key: str, text: str, now: int) -> Any:
         return [File(one, one, 1) for one in text.split(",")]
     if key == "load":
         return Load()
-    if key == "body":
+    if key in ("body", "payload"):
         return b"x" * int(text)
     if text in ("True", "False"):
         return text == "True"
@@ -128,12 +129,20 @@ def word(text: str, now: int) -> on.Word:
 
 def given(fields: dict[str, str], now: int) -> on.ComputationGiven:
     digest = fields.pop("computation")
-    texts = {"environment", "isolation", "kind"}
+    texts = {"environment", "isolation", "kind", "untravellable"}
     more: dict[str, Any] = {
         key: text if key in texts else text.encode() for key, text in fields.items() if key != "session"
     }
     more.setdefault("kind", "function")
+    if "python" in fields:
+        more["python"] = version(fields["python"])
     return on.ComputationGiven(fields.get("session", "s"), Computation(digest=digest, name=digest, **more))
+
+
+def version(text: str) -> tuple[int, int]:
+    """3.12 as a pair."""
+    major, _, minor = text.partition(".")
+    return int(major), int(minor)
 
 
 def assigned(fields: dict[str, str], now: int) -> on.AttemptsAssigned:
@@ -147,9 +156,15 @@ def assigned(fields: dict[str, str], now: int) -> on.AttemptsAssigned:
         options["outputs"] = tuple(fields["outputs"].split(","))
     if "files" in fields:
         options["files"] = tuple(File(one, one, 1) for one in fields["files"].split(","))
-    body = b"x" * len(tokens)
+    apart = {int(token): int(size) for token, _, size in (one.partition(":") for one in _list(fields.get("apart")))}
+    lengths = [0 if token in apart else 1 for token in tokens]
     session = fields.get("session", "s")
-    return on.AttemptsAssigned(session, fields["computation"], tokens, [1] * len(tokens), JobOptions(**options), body)
+    body = b"x" * sum(lengths)
+    return on.AttemptsAssigned(session, fields["computation"], tokens, lengths, JobOptions(**options), body, apart)
+
+
+def _list(text: str | None) -> list[str]:
+    return text.split(",") if text else []
 
 
 def ended(fields: dict[str, str], now: int) -> on.JobsEnded:

@@ -29,6 +29,7 @@ from lightwork.wire.messages import (
     Hello,
     JobOptions,
     NodeReady,
+    Place,
     Prepare,
     Prepared,
     Release,
@@ -80,6 +81,9 @@ class SchedulerDouble(Receiver):
         self.released: list[Released] = []
         self.ready: NodeReady | None = None
         self.blobs: dict[str, bytes] = {}
+        self.fetches: list[Fetch] = []
+        self.stuck: list[Any] = []  # sources that give a part only (lone.Stuck)
+        self.source_of: Callable[[Fetch, bytes], Any] = lambda message, data: BytesSource(data)
         self.double_ends = 0
         self._number = 0
         self._changed = asyncio.Event()
@@ -116,7 +120,9 @@ class SchedulerDouble(Receiver):
         elif kind is NodeReady:
             self.ready = message
         elif kind is Fetch:
-            self.link.serve(message.stream, BytesSource(self.blobs[message.name]))
+            self.fetches.append(message)
+            data = self.blobs[message.name][message.offset :]
+            self.link.serve(message.stream, self.source_of(message, data))
         else:
             lists: dict[Any, list[Any]] = {Prepared: self.prepared, Heartbeat: self.beats}
             lists |= {AttemptFile: self.files, Released: self.released}
@@ -144,6 +150,17 @@ class SchedulerDouble(Receiver):
             self.link.send(message, b"".join(part))
         return list(range(first, first + len(payloads)))
 
+    def assign_apart(
+        self, computation: Computation, payloads: list[bytes], options: JobOptions = FAST, session: str = "s"
+    ) -> list[int]:
+        """As `assign`, but the node has to fetch the arguments."""
+        tokens = list(range(EPOCH + self._number + 1, EPOCH + self._number + 1 + len(payloads)))
+        self._number += len(payloads)
+        self.blobs.update((str(token), payload) for token, payload in zip(tokens, payloads, strict=True))
+        apart = [Place(index, 0, len(payload)) for index, payload in enumerate(payloads)]
+        self.link.send(Assign(session, computation.digest, tokens, [0] * len(tokens), options, apart=apart))
+        return tokens
+
     def stop(self, tokens: list[int], now: bool = False) -> None:
         self.link.send(Stop(tokens, now))
 
@@ -162,7 +179,8 @@ class SchedulerDouble(Receiver):
         deadline = time.monotonic() + patience_s
         while not condition():
             left = deadline - time.monotonic()
-            assert left > 0, f"waited in vain; ended {len(self.ended)}, died {self.died}, others {self.others}"
+            so_far = f"ended {len(self.ended)}, died {self.died}, prepared {self.prepared}, returned {self.returned}"
+            assert left > 0, f"waited in vain; {so_far}, others {self.others}"
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), min(left, 0.05))

@@ -35,7 +35,7 @@ def test_large_results_and_arguments(tmp_path, kind):
 
     async def story():
         arenas = Arenas(args.path, results.path)
-        async with node(tmp_path / "n", arenas=arenas, results=results, **kind) as (scheduler, _):
+        async with node(tmp_path / "n", arenas=arenas, results=results, shares_memory=True, **kind) as (scheduler, _):
             computation = function(grow)
             scheduler.prepare(computation)
             ends = await scheduler.run(computation, (b"ab", 1 << 20), (b"cd", 2 << 20), (b"e", 10))
@@ -76,7 +76,7 @@ def test_what_a_dead_worker_had_asked_for_is_free_again(tmp_path):
 
     async def story():
         arenas = Arenas(args.path, results.path)
-        async with node(tmp_path / "n", arenas=arenas, results=results) as (scheduler, _):
+        async with node(tmp_path / "n", arenas=arenas, results=results, shares_memory=True) as (scheduler, _):
             computation = function(die_with_result)
             scheduler.prepare(computation)
             [token] = scheduler.assign(computation, [arguments(1 << 20)])

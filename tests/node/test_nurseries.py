@@ -7,8 +7,7 @@ import os
 
 import pytest
 
-from lightwork.node.service import keepers
-from lightwork.node.service.keepers import Keepers
+from lightwork.node.service import births, sweeping
 from tests.node.scheduler_double import function, node
 
 
@@ -48,7 +47,7 @@ def test_a_birth_that_fails_leaves_no_descriptors(tmp_path, monkeypatch, fails):
                 elif fails == "dup":
                     patch.setattr(os, "dup", refuse)
                 else:
-                    patch.setattr(keepers, "pair", refuse)
+                    patch.setattr(births, "pair", refuse)
                 for number in (1001, 1002, 1003):
                     with pytest.raises(OSError, match="too many"):
                         nursery.fork(number, None)
@@ -61,7 +60,7 @@ def test_a_birth_that_fails_leaves_no_descriptors(tmp_path, monkeypatch, fails):
     asyncio.run(story())
 
 
-def test_sweeps_wait_for_each_other(tmp_path, monkeypatch):
+def test_sweeps_wait_for_each_other(monkeypatch):
     """Each ends all below us that it does not know, and so it would end another."""
     under_way, most = [], []
 
@@ -72,12 +71,9 @@ def test_sweeps_wait_for_each_other(tmp_path, monkeypatch):
         under_way.pop()
 
     async def story():
-        async with node(tmp_path / "n", slots=1) as (_, agent):
-            nursery = agent.hands.nursery
-            assert isinstance(nursery, Keepers)
-            with monkeypatch.context() as patch:
-                patch.setattr(keepers, "sweep", sweep)
-                await asyncio.gather(*(nursery._sweep([(os.getpid(), "")]) for _ in range(3)))
+        sweeper = sweeping.Sweeper("python", sole=False)
+        monkeypatch.setattr(sweeping, "sweep", sweep)
+        await asyncio.gather(*(sweeper.sweep([(os.getpid(), "")]) for _ in range(3)))
         assert most == [1, 1, 1]
 
     asyncio.run(story())

@@ -11,6 +11,7 @@ from collections import deque
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from lightwork.node.core import events as on
 from lightwork.node.core.check import check
@@ -19,11 +20,12 @@ from lightwork.wire.messages import Computation, Died, Ended, JobOptions, Return
 from lightwork.wire.outcome import REVOKED
 
 MS = 1_000_000
+PYTHONS = [(3, 11), (3, 8)]
 
 
 class ModelWorker:
-    def __init__(self, number):
-        self.number = number
+    def __init__(self, number, python):
+        self.number, self.python = number, python
         self.line: deque[tuple[int, int]] = deque()  # (serial, token)
         self.sent = self.revoke = 0
         self.started = self.started_ns = self.looked = 0
@@ -55,12 +57,15 @@ class World:
         self.slots = self.rng.randint(1, 4)
         self.core = Core(self.slots, portable := self.rng.random() < 0.3)
         self.portable = portable
+        self.core.offer(PYTHONS)
+        self.versions = {name: self.rng.choice(PYTHONS) for name in "fghi"}
         self.now = 1
         self.workers = {}
         self.templates = set()
         self.ran = {}
         self.given, self.fates = set(), {}
         self.asked = set()
+        self.arguments = set()
         self.revokes = []  # (due, worker, serial)
         self.setups = []
         self.next = 0
@@ -74,7 +79,10 @@ class World:
     # --- commands ---
 
     def _Fork(self, command):
-        self.workers[command.worker] = ModelWorker(command.worker)
+        self.workers[command.worker] = ModelWorker(command.worker, command.python)
+
+    def _Load(self, command):
+        assert self.workers[command.worker].python == PYTHONS.index(command.computation.python)
 
     def _Run(self, command):
         worker = self.workers.get(command.worker)
@@ -108,6 +116,15 @@ class World:
 
     def _RunSetup(self, command):
         self.setups.append(on.SetupDone(command.session, command.environment))
+
+    def _FetchArgument(self, command):
+        assert command.token not in self.arguments
+        self.arguments.add(command.token)
+        failure = {"type": b"x"} if self.rng.random() < 0.2 else {}
+        self.setups.append(on.ArgumentFetched(command.batch, b"r" * 16, True, failure))
+
+    def _FreeArgument(self, command):
+        self.arguments.remove(command.token)
 
     def _CollectOutputs(self, command):
         self.setups.append(on.OutputsCollected(command.token, []))
@@ -196,9 +213,12 @@ class World:
         elif roll < 0.69 and alive:
             self.retire(rng.choice(alive))
         elif roll < 0.70 and not self.portable:
-            self.feed(on.TemplateDied())
-            for worker in list(self.workers.values()):
+            python = rng.choice([0, 1])
+            self.feed(on.KeeperDied(python))
+            for worker in [one for one in self.workers.values() if one.python == python]:
                 self.bury(worker, with_keeper=True)
+        elif roll < 0.73:
+            self.feed(on.SlotsSet(rng.randint(0, 5)))
 
     def retire(self, worker):
         while worker.started:
@@ -214,7 +234,9 @@ class World:
         self.given.update(tokens)
         options = rng.choice([JobOptions(), JobOptions(timeout_ns=40 * MS), JobOptions(outputs=("*",))])
         name = rng.choice("fffghi")
-        self.feed(on.AttemptsAssigned("s", name, tokens, [1] * len(tokens), options, b"a" * len(tokens)))
+        apart = {token: 1000 for token in tokens if rng.random() < 0.1}
+        lengths = [0 if token in apart else 1 for token in tokens]
+        self.feed(on.AttemptsAssigned("s", name, tokens, lengths, options, b"a" * sum(lengths), apart))
 
     def run(self, turns):
         self.feed(on.Attached())
@@ -223,10 +245,13 @@ class World:
             isolation = "process" if name == "i" else "worker"
             environment = "e" if name in "gh" else ""
             one = Computation(name, "function", name, setup=setup, isolation=isolation, environment=environment)
-            self.feed(on.ComputationGiven("s", one))
+            self.feed(on.ComputationGiven("s", replace(one, python=self.versions[name])))
         for _ in range(turns):
             self.chance()
             self.turn()
+        self.feed(on.SlotsSet(self.slots))
+        if self.rng.random() < 0.3:
+            self.feed(on.LeaveAsked("stopped"))
         for _ in range(20_000):
             if not self.given - set(self.fates):
                 break
@@ -240,6 +265,7 @@ def live(seed):
     world.run(250)
     assert set(world.fates) == world.given
     assert world.core.held.tokens() == []
+    assert world.arguments == set()
 
 
 @pytest.mark.parametrize("seed", range(15))

@@ -14,28 +14,17 @@ import importlib
 import logging
 import math
 import operator
-import os
 import re
-import sys
 import textwrap
 from collections import namedtuple
-from collections.abc import Callable
 from typing import Any, NamedTuple
+
+from tests.payload.table import Kind, failures as failures, main
 
 OFFSET = 100
 WORDS = ["many", "hands"]
 PATTERN = re.compile(r"\d+")
 LOG = logging.getLogger("kinds")
-
-
-class Kind(NamedTuple):
-    """One row: a job of `computation` with these arguments returns `expected`."""
-
-    name: str
-    computation: Any
-    args: tuple[Any, ...] = ()
-    expected: Any = None
-    kwargs: dict[str, Any] = {}
 
 
 # --- functions
@@ -368,27 +357,5 @@ def argument_kinds(local: Any) -> list[Kind]:
     ]
 
 
-def failures(run: Callable[..., Any], table: list[Kind]) -> list[str]:
-    """Run all; what did not return what it should, one line each."""
-    found = []
-    for kind in table:
-        try:
-            value = run(kind.computation, kind.args, kind.kwargs)
-        except Exception as error:
-            found.append(f"{kind.name}: {type(error).__name__}: {error}")
-            continue
-        if kind.expected is not None and value != kind.expected:
-            found.append(f"{kind.name}: {value!r}, not {kind.expected!r}")
-    return found
-
-
-def main() -> None:
-    run = importlib.import_module(os.environ["LIGHTWORK_TEST_RUN"]).run
-    names = sys.argv[1:]
-    table = [kind for kind in kinds() if not names or kind.name in names]
-    wrong = failures(run, table)
-    print("\n".join([*wrong, f"{len(table) - len(wrong)} of {len(table)} kinds"]))
-
-
 if __name__ == "__main__":
-    main()
+    main(kinds())

@@ -26,6 +26,10 @@ class World:
         self.submitted: dict[str, int] = {}
         self.delivered: dict[tuple[str, int], int] = {}
         self.over: set[str] = set()
+        self.broken: set[str] = set()  # nodes whose link broke, and whose claim goes on
+        self.preparing: list[tuple[str, str, str]] = []
+        self.answers: dict[tuple[str, int], int] = {}
+        self.asked: list[tuple[str, int]] = []
         self.joined = 0
 
     def feed(self, *events: on.Event) -> None:
@@ -40,6 +44,10 @@ class World:
         if isinstance(command, do.Assign):
             assert command.node in self.up, "work was handed to a node that is away"
             self.held[command.node] += command.tokens
+        elif isinstance(command, do.Prepare):
+            if self.random.random() < 0.5:
+                return [on.ComputationReady(command.node, command.session, command.computation.digest)]
+            self.preparing.append((command.node, command.session, command.computation.digest))
         elif isinstance(command, do.Stop):
             stopped = [t for t in command.tokens if t in self.held.get(command.node, [])]
             return [self.end(command.node, stopped, 5)] if stopped else []
@@ -53,6 +61,17 @@ class World:
             for number in command.jobs:
                 assert (command.session, number) not in self.delivered, "a job ended twice"
                 self.delivered[command.session, number] = 1
+        elif isinstance(command, do.Drop | do.HangUp):
+            self.broken.discard(command.node)
+            if isinstance(command, do.HangUp):
+                self.up.discard(command.node)
+                self.held[command.node] = []
+        elif isinstance(command, do.Answer):
+            key = command.session, command.number
+            self.answers[key] = self.answers.get(key, 0) + 1
+            assert self.answers[key] == 1, f"{key} was answered twice"
+        elif isinstance(command, do.OfferNode):
+            return [on.NodeAllotted(command.session, command.node.name, self.random.choice((0, 1, 2)))]
         elif isinstance(command, do.EndSession):
             self.over.add(command.session)
         return []
@@ -104,6 +123,10 @@ class World:
             return
         self.up.add(name)
         back = self.held.get(name, [])
+        if name in self.broken and self.random.random() < 0.5:
+            self.feed(on.NodeJoined(name, 2, resumed=True))
+            self.feed(on.NodeBeat(name, held=list(back)))
+            return
         self.held[name] = kept = [token for token in back if self.random.random() < 0.5]
         self.feed(on.NodeJoined(name, self.random.randint(1, 3)))
         self.feed(on.NodeBeat(name, held=list(kept) + [t for t in self.held[name] if t not in kept]))
@@ -112,7 +135,10 @@ class World:
         name = self.any_node()
         if name is not None and self.random.random() < 0.3:
             self.up.discard(name)
-            self.feed(on.NodeLost(name))
+            left = self.random.random() < 0.2
+            if not left:
+                self.broken.add(name)
+            self.feed(on.NodeLost(name, left=left))
 
     def node_works(self) -> None:
         name = self.any_node()
@@ -137,6 +163,14 @@ class World:
         if name is not None and session is not None and self.random.random() < 0.2:
             self.feed(on.ComputationFailed(name, session, "g", {"type": b"X"}))
 
+    def node_is_controlled(self) -> None:
+        name, session = self.any_node(), self.any_session()
+        if name is not None and session is not None:
+            self.asked.append((session, len(self.asked) + 1))
+            action = self.random.choice(("deallocate", "allocate", "allocate", "slots", "resetup"))
+            cancel = self.random.random() < 0.3
+            self.feed(on.NodeControlled(session, len(self.asked), name, action, self.random.randint(1, 3), cancel))
+
     def stale_news(self) -> None:
         name = self.any_node()
         if name is not None:
@@ -158,7 +192,7 @@ class World:
 
     def heal(self) -> None:
         """Faults stop: nodes that are away are given up, one healthy node does all that is left."""
-        self.now_ns += 20 * SECOND_NS
+        self.now_ns += 90 * SECOND_NS  # past the lease, and past the time that jobs wait for a word of their node
         for name in sorted(self.up):
             self.feed(on.NodeBeat(name, held=list(self.held[name])))
         self.feed(on.TimePassed())
@@ -173,6 +207,14 @@ class World:
                 if self.held[name]:
                     self.feed(self.end(name, list(self.held[name])))
         raise AssertionError("jobs are handed out for ever")
+
+    def settle(self) -> None:
+        """What was being prepared is ready, where the node is still there."""
+        for _ in range(100):
+            preparing, self.preparing = self.preparing, []
+            for node, session, computation in preparing:
+                if node in self.up:
+                    self.feed(on.ComputationReady(node, session, computation))
 
 
 ACTIONS = [
@@ -191,6 +233,7 @@ ACTIONS = [
     World.node_starts,
     World.worker_dies,
     World.setup_fails,
+    World.node_is_controlled,
     World.stale_news,
     World.time_passes,
 ]
@@ -205,11 +248,14 @@ def test_every_job_ends_once(seed: int, steps: list[int]) -> None:
     for step in steps:
         ACTIONS[step](world)
     world.heal()
+    world.settle()
     for session, count in world.submitted.items():
         missing = [number for number in range(count) if (session, number) not in world.delivered]
         assert not missing, f"jobs {missing} of {session} never ended"
     for session in world.submitted:
         world.feed(on.CloseAsked(session))
         assert session in world.over
+    unanswered = [key for key in world.asked if key not in world.answers and key[0] in world.submitted]
+    assert not unanswered, f"{unanswered} were never answered"
     assert world.core.state.sessions == {}
     assert all(not node.attempts for node in world.core.state.nodes.values())

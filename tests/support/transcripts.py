@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lightwork.kit.notation import TOKEN_BITS, render
-from lightwork.wire.messages import Computation, File, JobOptions, NodeStatus
+from lightwork.wire.messages import Computation, File, JobOptions, NodeStatus, Tailoring, Wanted
 
 SECOND_NS = 1_000_000_000
 
@@ -75,9 +75,12 @@ def value_of(text: str, hint: Any) -> Any:
         list[bytes]: lambda text: [b"x" * int(item.rstrip("B")) for item in text.split(",")],
         list[str]: lambda text: text.split(","),
         dict[str, bytes]: lambda text: dict.fromkeys(text.split(","), b""),
-        Computation: lambda text: Computation(text, "function", text),
+        Computation: computation,
         JobOptions: options,
         File: lambda text: File(text, text, 1),
+        list[Wanted]: lambda text: [wanted(item) for item in text.split(",")],
+        list[tuple[int, int]]: lambda text: [version(item) for item in text.split(",")],
+        Tailoring: lambda text: Tailoring(text, b"x", b"", b"", (File(text, text, 1),)),
         list[tuple[int, list[File]]]: lambda text: [(int(text), [File("a", "a", 1)])],
     }
     return special[hint](text)
@@ -94,6 +97,29 @@ def options(text: str) -> JobOptions:
     values = {"True": True, "False": False, "None": None}
     pairs = dict(item.split(":") for item in text.split(","))
     return JobOptions(**{key: values.get(value, value) for key, value in pairs.items()})  # type: ignore[arg-type]
+
+
+def wanted(text: str) -> Wanted:
+    """`host/port/slots/spec`, from the right left out."""
+    host, *rest = text.split("/")
+    return Wanted(host, *map(int, rest))
+
+
+def version(text: str) -> tuple[int, int]:
+    """`3.11`."""
+    major, _, minor = text.partition(".")
+    return int(major), int(minor)
+
+
+def computation(text: str) -> Computation:
+    """`name`, or `name/3.11/source` or `name/3.11/-why`: packed by that version, with source or without."""
+    name, *rest = text.split("/")
+    source = rest[1] if len(rest) > 1 else ""
+    why = source[1:] if source.startswith("-") else ""
+    packed_by = version(rest[0]) if rest else (0, 0)
+    return Computation(
+        name, "function", name, python=packed_by, source=b"" if why else source.encode(), untravellable=why
+    )
 
 
 def shown(command: Any) -> str:

@@ -1,11 +1,12 @@
 """Both ends of a link of any kind, behind one face, so that one suite proves all kinds alike.
 
 memory                two ends in this loop           blocking-unix       the dialler is a thread
-unix, loopback        both ends asyncio               blocking-loopback
+unix, loopback, tls   both ends asyncio               blocking-loopback, blocking-tls
 """
 
 import asyncio
 import contextlib
+import functools
 import tempfile
 import threading
 import time
@@ -15,14 +16,17 @@ from typing import Any
 import pytest
 
 from lightwork.model.errors import LightworkError
+from lightwork.security import secret
+from lightwork.security.credential import Credential
 from lightwork.transport import dial, endpoint
 from lightwork.transport.blocking import BlockingLink
 from lightwork.transport.link import Batch, Link, Receiver
 from lightwork.transport.memory import memory_pair
+from lightwork.transport.tls import Encryption
 from lightwork.wire.dialogue import accept
 from lightwork.wire.messages import PROTOCOL, Fetch, Hello
 
-KINDS = ("memory", "unix", "loopback", "blocking-unix", "blocking-loopback")
+KINDS = ("memory", "unix", "loopback", "tls", "blocking-unix", "blocking-loopback", "blocking-tls")
 SOCKETS = KINDS[1:]
 LOOPS = (
     "asyncio",
@@ -30,6 +34,12 @@ LOOPS = (
     pytest.param("bare", marks=pytest.mark.slow),
 )
 CLIENT, SCHEDULER = Hello(PROTOCOL, "client", "c"), Hello(PROTOCOL, "scheduler", "s")
+
+
+@functools.cache
+def encryption(name: str = "ours") -> Encryption:
+    """That of the cluster of this name: each has a secret of its own."""
+    return Encryption(Credential(secrets=(secret.generate(),), origin=f"the secret of {name}"))
 
 
 class BareLoop(asyncio.SelectorEventLoop):
@@ -51,7 +61,7 @@ def run(loop: str, work) -> None:
 
     with asyncio.Runner(loop_factory=_factory(loop)) as runner:
         runner.run(main())
-    assert complaints == []
+    assert complaints == [], complaints
 
 
 def _factory(name: str):
@@ -179,6 +189,13 @@ class Pair:
 @contextlib.asynccontextmanager
 async def listening(kind: str, receiver: Receiver, check=accept, hello: Hello = SCHEDULER):
     """A listener for this kind of link; gives its address."""
+    if kind.endswith("tls"):
+        listener = await endpoint.listen("tcp:127.0.0.1:0", receiver, hello, check, encryption=encryption())
+        try:
+            yield listener.address
+        finally:
+            listener.close()
+        return
     with tempfile.TemporaryDirectory(prefix="lw") as directory:
         address = f"{kind.rpartition('-')[2]}:{Path(directory) / 'x'}"
         listener = await endpoint.listen(address, receiver, hello, check)
@@ -190,11 +207,19 @@ async def listening(kind: str, receiver: Receiver, check=accept, hello: Hello = 
 
 async def dialled(kind: str, address: str, receiver: Recorder, hello: Hello = CLIENT) -> Link:
     """A link to the address, by the loop or by a thread."""
+    cipher = encryption() if kind.endswith("tls") else None
     if not kind.startswith("blocking"):
-        return await endpoint.connect(address, receiver, hello)
-    link = await asyncio.to_thread(dial.connect, address, hello)
+        return await endpoint.connect(address, receiver, hello, encryption=cipher)
+    link = await asyncio.to_thread(dial.connect, address, hello, encryption=cipher)
     Thread(link, receiver)
     return link
+
+
+async def connected(way: str, address: str, cipher: Encryption) -> Link:
+    """Dial an encrypted port, by this loop or (\"thread\") by a thread."""
+    if way == "thread":
+        return await asyncio.to_thread(dial.connect, address, CLIENT, encryption=cipher)
+    return await endpoint.connect(address, Recorder(), CLIENT, encryption=cipher)
 
 
 class Zeros:

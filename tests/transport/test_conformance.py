@@ -22,6 +22,7 @@ from tests.transport.links import (
     Recorder,
     Zeros,
     dialled,
+    encryption,
     listening,
     run,
     until,
@@ -149,7 +150,7 @@ def test_an_older_listener_is_refused_too(kind, loop):
             with pytest.raises(VersionMismatch):
                 await dialled(kind, address, Recorder())
             await until(lambda: server.lost)
-            assert isinstance(server.lost[0], VersionMismatch)
+            assert isinstance(server.lost[0], VersionMismatch), server.lost
 
     run(loop, work)
 
@@ -296,7 +297,7 @@ def test_control_overtakes_our_own_bulk(kind, loop):
 
 
 @each_loop
-@pytest.mark.parametrize("kind", ["unix", "loopback"])
+@pytest.mark.parametrize("kind", ["unix", "loopback", "tls"])
 def test_a_reader_that_stops(kind, loop, monkeypatch):
     """Messages wait up to the limit that the sender heeds, bulk is not even read; when it reads again, all is told."""
     limit = 1 << 20
@@ -308,7 +309,8 @@ def test_a_reader_that_stops(kind, loop, monkeypatch):
 
         server = Recorder(lambda fetch: source)
         async with listening(kind, server) as address:
-            client = await asyncio.to_thread(dial.connect, address, CLIENT)
+            cipher = encryption() if kind == "tls" else None
+            client = await asyncio.to_thread(dial.connect, address, CLIENT, encryption=cipher)
             sink, sent = Gather(), 0
             client.fetch("blob", "x", sink)
             await until(lambda: server.links and source.given)
@@ -397,7 +399,7 @@ def test_nothing_is_received_after_close(kind, loop):
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("kind", ["memory", "unix", "loopback"])
+@pytest.mark.parametrize("kind", ["memory", "unix", "loopback", "tls"])
 def test_a_receiver_that_fails_loses_its_link_and_is_told_of(kind, loop):
     def fail(link, message, body):
         raise ZeroDivisionError
@@ -439,7 +441,7 @@ def test_fetch_is_seen_by_the_service():
 
 
 @each_loop
-@pytest.mark.parametrize("kind", ["memory", "unix", "loopback"])
+@pytest.mark.parametrize("kind", ["memory", "unix", "loopback", "tls"])
 def test_nothing_is_received_by_who_closes_as_it_comes_up(kind, loop):
     class Greeter(Recorder):
         def link_up(self, link):

@@ -12,7 +12,7 @@ from lightwork.transport import dial, endpoint, stream as stream_module
 from lightwork.wire import dialogue as dialogue_module
 from lightwork.wire.connection import Connection
 from lightwork.wire.frames import encode_frame
-from lightwork.wire.messages import Hello, Ping, Pong, Refused, Taken
+from lightwork.wire.messages import PROTOCOL, Hello, Ping, Pong, Refused, Taken
 from tests.transport.links import CLIENT, LOOPS, SCHEDULER, Gather, Recorder, Zeros, listening, run, until
 
 each_kind = pytest.mark.parametrize("kind", ["unix", "loopback"])
@@ -229,7 +229,7 @@ def test_a_stranger_on_the_port_learns_nothing(loop):
         async with listening("loopback", server) as address:
             for credential in ("", "x", "0" * 64):
                 sock = await asyncio.to_thread(raw, address)
-                sock.sendall(frame(Hello(1, "client", "c", credential=credential)))
+                sock.sendall(frame(Hello(PROTOCOL, "client", "c", credential=credential)))
                 answer = await asyncio.to_thread(rest, sock)
                 sock.close()
                 reader = Connection(CLIENT, listening=False)
@@ -260,7 +260,7 @@ def test_who_listens_on_a_dead_listeners_port_is_not_believed(tmp_path):
             shown._check = look
             shown.feed(data)
             if seen:
-                self.transport.write(frame(Hello(1, "scheduler", "s", credential=seen[0].credential)))
+                self.transport.write(frame(Hello(PROTOCOL, "scheduler", "s", credential=seen[0].credential)))
 
     async def work():
         listener = await endpoint.listen(f"loopback:{tmp_path}/t", Recorder(), SCHEDULER)

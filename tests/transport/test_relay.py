@@ -2,12 +2,13 @@
 
 import asyncio
 import random
+from itertools import pairwise
 
 import pytest
 
 from lightwork.config.limits import CHUNK, STREAM_CREDIT
 from lightwork.transport.files import BytesSource
-from lightwork.transport.relay import relay
+from lightwork.transport.relay import Pipe, relay
 from lightwork.wire.messages import Fetch, Taken
 from tests.transport.links import LOOPS, Gather, Pair, Recorder, Zeros, run, until
 
@@ -125,5 +126,81 @@ def test_the_provider_is_stopped_when_the_asker_is_lost(first, second, loop):
             chain.left.client.abort()
             await until(lambda: source.closed)
             assert chain.right.client.up
+
+    run(loop, work)
+
+
+class Random:
+    """A source of `data` that remembers what was asked of it."""
+
+    def __init__(self, data: bytes, asked: list[Fetch]) -> None:
+        self._data, self._asked = data, asked
+
+    def __call__(self, fetch: Fetch):
+        self._asked.append(fetch)
+        return BytesSource(self._data, fetch.offset)
+
+
+@each_loop
+@each_route
+def test_an_asker_may_wait_for_a_provider_that_comes_back(first, second, loop):
+    data = random.Random(7).randbytes(5 * STREAM_CREDIT)
+    asked: list[Fetch] = []
+    provider = Random(data, asked)
+    waiting: list[Pipe] = []
+
+    async def work():
+        async with Chain(first, second, provider) as chain:
+            chain._relay = lambda link, message, to: Pipe(message, link, waiting.append).go_on(to)  # type: ignore[method-assign]
+            sink = Gather(consume=False, keep=True)
+            stream = chain.left.client.fetch("blob", "x", sink, 11)
+            await until(lambda: sink.size == STREAM_CREDIT)
+            for _ in range(3):  # it breaks again and again, and in between what waits here is passed on
+                count = len(waiting)
+                chain.right.client.abort()
+                await until(lambda count=count: len(waiting) > count)
+                chain.left.client.consumed(stream, STREAM_CREDIT // 2)
+                await asyncio.sleep(0.01)
+                await chain.right.__aexit__(None, None, None)
+                chain.right = Pair(second, Recorder(provider), Recorder())
+                await chain.right.__aenter__()
+                waiting[-1].go_on(chain.right.server)
+                await asyncio.sleep(0.01)
+            sink.consume = True
+            chain.left.client.consumed(stream, STREAM_CREDIT // 2)
+            await until(lambda: sink.end is not None)
+            assert (sink.end, sink.data == data[11:]) == ("", True)
+            assert asked[0].offset == 11
+            assert all(one.offset < two.offset <= len(data) for one, two in pairwise(asked))
+            assert chain.left.client.up
+            assert chain.right.client.up, "no credit was granted twice"
+
+    run(loop, work)
+
+
+@each_loop
+@each_route
+def test_an_asker_that_leaves_while_it_waits(first, second, loop):
+    waiting: list[Pipe] = []
+
+    async def work():
+        async with Chain(first, second, lambda fetch: Zeros(50 * STREAM_CREDIT)) as chain:
+            chain._relay = lambda link, message, to: Pipe(message, link, waiting.append).go_on(to)  # type: ignore[method-assign]
+            sink = Gather(consume=False)
+            stream = chain.left.client.fetch("blob", "x", sink)
+            await until(lambda: sink.size == STREAM_CREDIT)
+            chain.right.client.abort()
+            await until(lambda: waiting)
+            chain.left.client.cancel(stream)
+            await until(lambda: waiting[0].ended)
+            await chain.right.__aexit__(None, None, None)
+            asked: list[Fetch] = []
+            chain.right = Pair(second, Recorder(Random(b"", asked)), Recorder())
+            await chain.right.__aenter__()
+            waiting[0].go_on(chain.right.server)
+            waiting[0].give_up("nobody hears this")
+            await asyncio.sleep(0.02)
+            assert asked == []
+            assert sink.end is None
 
     run(loop, work)

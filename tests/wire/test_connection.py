@@ -9,7 +9,7 @@ from lightwork.config.limits import CHUNK, STREAM_CREDIT, STREAMS_ASKED, STREAMS
 from lightwork.config.timers import HELLO_S
 from lightwork.model.errors import PeerError, ProtocolError, VersionMismatch, WrongCredential
 from lightwork.wire.connection import Connection
-from lightwork.wire.frames import encode_frame
+from lightwork.wire.frames import FrameReader, encode_frame
 from lightwork.wire.messages import (
     PROTOCOL,
     PROTOCOL_OLDEST,
@@ -68,11 +68,19 @@ def up() -> Connection:
 
 
 def said(connection: Connection) -> list:
-    reader = Connection(THEIRS, listening=True)
-    reader.peer = OURS
-    reader.reader._greeted = True
-    reader._inner = {}
-    return reader.feed(everything(connection))
+    return cut(everything(connection))
+
+
+def cut(data: bytes) -> list:
+    reader, out = FrameReader(), []
+    reader._greeted = True
+    while data:
+        room = reader.room()
+        piece, data = data[: len(room)], data[len(room) :]
+        room[: len(piece)] = piece
+        out += reader.received(len(piece))
+    assert reader.error is None
+    return out
 
 
 def test_both_come_up_and_held_messages_follow():
@@ -189,9 +197,7 @@ def test_control_goes_before_bulk_and_streams_take_turns():
     for turn in range(6):
         if turn % 2:
             connection.send(Taken(turn))
-        one = Connection(OURS, listening=True)
-        one.peer, one.reader._greeted, one._inner = THEIRS, True, {}
-        order += [message for message, _ in one.feed(b"".join(connection.data_to_send()))]
+        order += [message for message, _ in cut(b"".join(connection.data_to_send()))]
     assert order == [Chunk(1), Taken(1), Chunk(2), Taken(3), Chunk(1), Taken(5)]
 
 
@@ -333,3 +339,20 @@ def test_a_flipped_byte_does_no_harm(message, at, value):
     data = bytearray(frame(THEIRS) + frame(message))
     data[at % len(data)] = value
     outcome(bytes(data), [1 << 20])
+
+
+def test_a_sign_of_life_overtakes_what_waits_but_cuts_no_message():
+    connection = up()
+    for number in range(40):
+        connection.send(Taken(number, list(range(1000))))
+    begun = b"".join(bytes(piece) for piece in connection.data_to_send(100))
+    connection.send(Ping(7))
+    rest = everything(connection)
+    reader = FrameReader()
+    names = []
+    for at in range(0, len(begun + rest), 1000):
+        piece = (begun + rest)[at : at + 1000]
+        reader.room()[: len(piece)] = piece
+        names += [type(message).__name__ for message, _ in reader.received(len(piece))]
+    assert names == ["Taken", "Ping"] + ["Taken"] * 39
+    assert connection.queued_bytes == 0

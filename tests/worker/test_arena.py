@@ -31,6 +31,13 @@ def value_of(end) -> Any:
     return pickle.loads(pieces[0], buffers=pieces[1:])
 
 
+def saved(worker: WorkerDouble, token: int) -> Any:
+    """The value that went into a file."""
+    payload = (worker.directory / "spool" / str(token) / oc.VALUE_FILE).read_bytes()
+    pieces = sg.split(memoryview(payload))
+    return pickle.loads(pieces[0], buffers=pieces[1:])
+
+
 def test_large_results(worker: WorkerDouble):
     def make(n):
         import numpy as np
@@ -98,14 +105,14 @@ def test_large_arguments_in_the_frame(worker: WorkerDouble):
 
 
 def test_a_result_that_never_fits(tmp_path, monkeypatch: pytest.MonkeyPatch):
-    """It fails at once."""
+    """It goes into a file, at once."""
     monkeypatch.setattr("tests.worker.agent_double.ARENA_SIZE", 1 << 20)
     with keeper(tmp_path) as made:
         worker = made.worker()
         worker.load(lambda n: b"x" * n)
-        end = worker.call(2_000_000)
-        assert end.kind == oc.UNSENDABLE
-        assert "smaller" in end.failure["message"]
+        (token,) = worker.run([arguments(2_000_000)])
+        assert worker.end(token).status == oc.APART
+        assert saved(worker, token) == b"x" * 2_000_000
         assert worker.call(10).value == b"x" * 10
 
 
@@ -132,7 +139,29 @@ def test_without_an_arena_the_ring_takes_what_it_can(tmp_path):
         worker = made.worker()
         worker.load(lambda n: b"x" * n)
         assert worker.call(400_000).value == b"x" * 400_000
-        assert worker.call(sf.BODY).kind == oc.UNSENDABLE
+        (token,) = worker.run([arguments(sf.BODY)])
+        assert worker.end(token).status == oc.APART
+        assert saved(worker, token) == b"x" * sf.BODY
+
+
+def test_an_array_in_a_file(tmp_path):
+    with keeper(tmp_path, results=False) as made:
+        worker = made.worker()
+        worker.load(lambda n: np.arange(n))
+        (token,) = worker.run([arguments(1_000_000)])
+        assert worker.end(token).status == oc.APART
+        assert saved(worker, token)[-1] == 999_999
+
+
+def test_a_disk_that_takes_nothing_is_an_error_of_the_job(tmp_path):
+    with keeper(tmp_path, results=False) as made:
+        worker = made.worker()
+        worker.load(lambda n: b"x" * n)
+        (worker.directory / "spool").write_text("a file where a directory should be")
+        end = worker.call(sf.BODY)
+        assert end.kind == oc.UNSENDABLE
+        assert "Not a directory" in end.failure["message"]
+        assert worker.call(10).value == b"x" * 10
 
 
 def test_a_reference_outside_the_arena_is_not_followed(worker: WorkerDouble):

@@ -97,6 +97,11 @@ def for_job(template: Sequence[str], text: str) -> Split:
     return Split([*template, *words], warning)
 
 
+def nodes(given: Sequence[str]) -> list[str] | None:
+    """`["lab1,lab2", "192.168.3.*"]` as a list of nodes; None if none was given."""
+    return [name.strip() for text in given for name in text.split(",")] if given else None
+
+
 def environment(settings: Sequence[str]) -> dict[str, str]:
     """`["A=1", "B="]` as a mapping; raises UserError for one without a name or a `=`."""
     result = {}

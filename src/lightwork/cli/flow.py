@@ -36,8 +36,7 @@ class Window:
     """Room for jobs that are submitted and not yet shown."""
 
     def __init__(self, slots: int) -> None:
-        self._least = 2 * slots
-        self._most = max(WINDOW_JOBS, 8 * slots)
+        self._slots = slots
         self._largest = 1
         self._inside = 0
         self._stopped = False
@@ -45,7 +44,14 @@ class Window:
 
     def limit(self) -> int:
         """How many may be inside now."""
-        return max(self._least, min(self._most, WINDOW_BYTES // self._largest))
+        return max(2 * self._slots, min(max(WINDOW_JOBS, 8 * self._slots), WINDOW_BYTES // self._largest))
+
+    def resize(self, slots: int) -> None:
+        """So many jobs may run at once now: nodes come and go."""
+        if slots != self._slots:
+            with self._changed:
+                self._slots = slots
+                self._changed.notify_all()
 
     def enter(self) -> bool:
         """Wait for room; False if there will be none because the work was stopped."""
@@ -102,6 +108,10 @@ class Flow(Generic[J]):
         self._window = Window(slots)
         self._order: Order[J] = Order(kept=ordered)
         self._news: queue.SimpleQueue[J | _Fed] = queue.SimpleQueue()
+
+    def resize(self, slots: int) -> None:
+        """So many jobs may run at once now."""
+        self._window.resize(max(1, slots))
 
     def ended(self, job: J) -> None:
         """A job has ended (any thread)."""

@@ -15,7 +15,9 @@ USAGE, OTHER, INTERRUPTED = 2, 255, 130  # exit statuses; 1 to 101 count failed 
 
 _COMMANDS = {
     "demo": ("lightwork.cli.demo:demo", "Show on this machine what Lightwork does, in under a minute."),
+    "node": ("lightwork.cli.node:node", "Let this machine run jobs of others."),
     "run": ("lightwork.cli.run:run", "Run a program once for each set of arguments."),
+    "secret": ("lightwork.cli.secret:secret", "Make the secret by which machines trust each other."),
 }
 
 

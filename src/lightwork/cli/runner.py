@@ -13,6 +13,7 @@ from lightwork.cli import arguments, output, report
 from lightwork.cli.flow import Flow
 from lightwork.client.cluster import JobCluster
 from lightwork.client.job import Job
+from lightwork.client.waiting import speak_through
 from lightwork.kit.text import count
 from lightwork.model.errors import ClusterError, LightworkError, UserError
 from lightwork.model.states import JobState
@@ -40,6 +41,13 @@ class Options:
     ordered: bool
     name: str | None
     quiet: bool
+    nodes: tuple[str, ...] = ()
+    listen: str | None = None
+    secret_file: str | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
+    cafile: str | None = None
+    weak_secret: bool = False
 
 
 def run(options: Options) -> int:
@@ -47,6 +55,7 @@ def run(options: Options) -> int:
     if options.stdin == "-" and options.args_from == "-":
         raise UserError("stdin can be the jobs' input or the list of arguments, not both", hint="put one into a file")
     runner = _Runner(options)
+    speak_through(output.say)  # above the bar
     try:
         return runner.run()
     except BrokenPipeError:
@@ -79,6 +88,7 @@ class _Runner:
             for job in self._flow.shown(given, submit, _printed):
                 if job is not None:
                     self._show(job)
+                self._flow.resize(sum(node.slots for node in cluster.nodes))
                 failed = f", {self._failed:,} failed" if self._failed else ""
                 self.bar.update(self._flow.finished, self._flow.total, failed)
         self.bar.close()
@@ -145,6 +155,13 @@ def _cluster(options: Options, ended: Callable[[Job], None]) -> JobCluster:
         outputs=options.outputs,
         outputs_dir=options.outputs_dir,
         output_limit=options.output_limit,
+        nodes=arguments.nodes(options.nodes),
+        listen=options.listen,
+        secret_file=options.secret_file,
+        certfile=options.certfile,
+        keyfile=options.keyfile,
+        cafile=options.cafile,
+        weak_secret=options.weak_secret,
     )
 
 

@@ -1,4 +1,4 @@
-"""Files that jobs send back: a job ends for its user only when they are here."""
+"""Files that jobs send back, and large values: a job ends for its user only when they are here."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from lightwork.client import waiting
 from lightwork.client.files import directory_name, download
 from lightwork.client.job import Job
-from lightwork.model.errors import ClusterError
+from lightwork.client.values import Values
+from lightwork.kit.text import size
+from lightwork.model.errors import ClusterError, JobLost
 from lightwork.wire.messages import File, Results, SentFile
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class Arrivals:
         self._session = session
         self._telling = telling
         self._tell_ended = tell_ended
+        self._values = Values()
 
     def on_sent_file(self, message: SentFile, body: bytes) -> None:
         """A running job has sent a file: it goes to its path below the current (or outputs') directory."""
@@ -47,7 +50,7 @@ class Arrivals:
                     job.more().files_left += len(files)
 
     def fetch_outputs(self, message: Results) -> None:
-        """Files that jobs left at their end: each job's into a directory of its own."""
+        """Files that jobs left at their end, each job's into its own directory. One without a path is the value."""
         for (index, files), token in zip(message.files, message.tokens, strict=True):
             held = self._session.core.held.get(message.jobs[index])
             if held is None:
@@ -57,7 +60,23 @@ class Arrivals:
             job = held[0]
             base = self._session.base / directory_name(job.id, job.number)
             for number, file in enumerate(files):
-                self._download(job, f"{token}/{number}", file, base)
+                name = f"{token}/{number}"
+                if file.path:
+                    self._download(job, name, file, base)
+                else:
+                    self._fetch_value(job, name, file, message.node)
+
+    def _fetch_value(self, job: Job, name: str, file: File, node: str) -> None:
+        extra = job.more()
+        if (token := token_of(name)) is not None:
+            extra.tokens.add(token)
+
+        def done(memory: memoryview | None, reason: str) -> None:
+            extra.value = memory
+            text = f"Its result ({size(file.size)}) could not be brought here from node {node}: {reason}"
+            self._one_less(job, JobLost(text) if memory is None else None)
+
+        self._values.fetch(self._session.link, name, file.size, done)
 
     def _download(self, job: Job, name: str, file: File, base: Path) -> None:
         if (token := token_of(name)) is not None:
@@ -71,12 +90,15 @@ class Arrivals:
     def _file_done(self, job: Job, path: Path | None, error: ClusterError | None) -> None:
         if error is not None:
             waiting.say(f"error: job {job.id}: {error}")
+        if path is not None:
+            job.more().files.append(path)
+        self._one_less(job, error)
+
+    def _one_less(self, job: Job, error: BaseException | None) -> None:
         extra = job.more()
         with self._telling:
             with self._session.lock:
                 extra.files_left -= 1
-                if path is not None:
-                    extra.files.append(path)
                 if error is not None and extra.trouble is None:
                     extra.trouble = error
                 over = not extra.files_left and self._session.core.release(job)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from lightwork.client import ending, launch, options as given
-from lightwork.kit.text import count
+from lightwork.client import ending, launch, networking, options as given
+from lightwork.client.closing import Closable
+from lightwork.client.control import Node, NodeControl
 from lightwork.model.errors import UserError
 
 if TYPE_CHECKING:  # the rest of the room is imported where it is needed: while the child starts, in `_open`
@@ -25,11 +23,14 @@ if TYPE_CHECKING:  # the rest of the room is imported where it is needed: while 
 OUTPUT_LIMIT = 1 << 20  # of the beginning and of the end of each of a job's streams
 
 
-class JobCluster:
+class JobCluster(NodeControl, Closable):
     """Runs a computation as jobs, on this machine if nothing else is said. Use it in a `with` block, or close it.
 
     computation     a Python function or other callable, a class, a module (run as `python -m`), or a program by path or
                     name; None: each job names its own by `options(computation=...)`
+    nodes           where: names, addresses, patterns ("192.168.3.*", "*"), tuples (host, port, cpus, depends,
+                    setup_args), NodeAllocate, "local" for this machine, or a list of these. None: this machine and, if
+                    there is a credential, whoever answers on the network
     depends         files, directories, functions, classes, modules, instances that the jobs need
     callback        called with each job when it has ended, and with each provisional result (`job.status` is RUNNING,
                     `job.provisional` the value); in one thread of its own; alias job_status
@@ -46,13 +47,24 @@ class JobCluster:
     outputs         patterns of files that each job's directory is searched for at its end; they are brought to
                     `outputs_dir`/ID/ (default: the current directory)
     output_limit    so much of the beginning and of the end of stdout and stderr is kept
-    slots           how many jobs run at once; None: one for each processor
+    slots           how many jobs run at once on this machine; None: one for each processor
+    secret          known to all that belong together; or secret_file, which holds it; or certfile, keyfile (one file
+                    may hold both) and cafile. None: LIGHTWORK_SECRET, or what `lightwork secret --save` saved
+    weak_secret     use a secret that can be guessed also beyond this machine
+    listen          "HOST:PORT" where nodes may join (`lightwork node --join`)
+    pulse_interval  seconds between two heartbeats of a node
+    ping_interval   seconds between two questions to the network which nodes are there
     """
+
+    _closed = False
+    _wall_time_s: float | None = None
+    _default: Plan | None = None
 
     def __init__(
         self,
         computation: Any = None,
         *,
+        nodes: Any = None,
         depends: Any = (),
         callback: Callable[[Job], Any] | None = None,
         job_status: Callable[[Job], Any] | None = None,
@@ -71,50 +83,48 @@ class JobCluster:
         outputs_dir: str | os.PathLike[str] | None = None,
         output_limit: int | str = OUTPUT_LIMIT,
         slots: int | None = None,
+        secret: str | None = None,
+        secret_file: str | os.PathLike[str] | None = None,
+        certfile: str | os.PathLike[str] | None = None,
+        keyfile: str | os.PathLike[str] | None = None,
+        cafile: str | os.PathLike[str] | None = None,
+        weak_secret: bool = False,
+        listen: str | None = None,
+        pulse_interval: float | None = None,
+        ping_interval: float | None = None,
     ) -> None:
-        callback = given.one_of(callback, job_status, "callback and job_status")
         directory = given.one_of(dest_path, transfer_dest, "dest_path and transfer_dest")
-        preparing = given.Preparing(
-            depends=given.depends_of(depends),
-            setup=given.callback_of(setup, "setup"),
-            setup_args=tuple(setup_args),
-            cleanup=cleanup,
-            dest_path=os.fspath(directory) if directory is not None else "",
-            isolation=isolation,
-            name=name or "",
-        )
-        job_options = given.job_options(
-            timeout=timeout, memory=memory, reentrant=reentrant, outputs=outputs, output_limit=output_limit
-        )
-        reporting = given.Reporting(
-            callback=given.callback_of(callback, "callback"),
-            cluster_status=given.callback_of(cluster_status, "cluster_status"),
-            directory=Path(outputs_dir).absolute() if outputs_dir is not None else Path.cwd(),
-        )
-        if slots is not None and (not isinstance(slots, int) or slots < 1):
-            raise UserError(f"slots={slots!r} must be at least 1.")
-        self._closed = False
-        self._wall_time_s: float | None = None
-        self._default: Plan | None = None
+        preparing = given.preparing(depends, setup, setup_args, cleanup, directory, isolation, name)
+        options = given.job_options(timeout, memory, reentrant, outputs, output_limit)
+        callback = given.one_of(callback, job_status, "callback and job_status")
+        reporting = given.reporting(callback, cluster_status, outputs_dir)
+        credentials = secret, secret_file, certfile, keyfile, cafile, weak_secret
+        keywords = networking.Keywords(nodes, listen, *credentials, pulse_interval, ping_interval, slots)
         self._name = name or ""
-        self._server = launch.Private(self._name or _name_of(computation), launch.new_session(), slots)
-        self._open(computation, preparing, job_options, reporting)
+        self._server = launch.Private(self._name or _name_of(computation), launch.new_session())
+        try:
+            self._network = networking.network_of(keywords)
+            self._server.tell(self._network)
+            self._open(computation, preparing, options, reporting)
+        except BaseException:
+            self._give_up()
+            raise
 
     def _open(
-        self, computation: Any, preparing: given.Preparing, job_options: JobOptions, reporting: given.Reporting
+        self, computation: Any, preparing: given.Preparing, options: JobOptions, reporting: given.Reporting
     ) -> None:
         """While the child starts, import what the rest needs, and pack the computation; then connect."""
-        try:
-            from lightwork.client.defining import Definitions
-            from lightwork.client.opening import open_private
+        from lightwork.client.defining import Definitions
+        from lightwork.client.opening import open_private
 
-            self._definitions = Definitions(preparing, job_options)
-            packed = self._definitions.pack(computation) if computation is not None else None
-            self._session = open_private(self._server, reporting)
-        except BaseException:
-            self._server.discard()
-            raise
+        self._definitions = Definitions(preparing, options, source=self._network.beyond)
+        packed = self._definitions.pack(computation) if computation is not None else None
+        wanted = self._wishes()
+        self._session = open_private(self._server, reporting)
         ending.add(self)
+        self._network.warn()
+        if wanted:
+            self._begin_to_seek(wanted)
         if packed is not None:
             self._default = self._definitions.plan(self._session, packed)
             self._name = self._name or packed.wire.name
@@ -147,6 +157,7 @@ class JobCluster:
         timeout: float | None = None,
         stdin: bytes | str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
+        node: Node | None = None,
     ) -> Submitter:
         """`submit` and `map` for jobs with options of their own; what is not given is as for the cluster.
 
@@ -156,10 +167,12 @@ class JobCluster:
         timeout         seconds that a job may run
         stdin           bytes or text that a job reads as its standard input, or the path of a file that has them
         env             variables to be set for the job
+        node            the node that they run on, and no other: its name, its address, or one of `cluster.nodes`
         """
         self._session.check()
         packed = self._plan.packed if computation is None else None
-        own = given.Own(depends=given.depends_of(depends), timeout=timeout, stdin=stdin, env=env)
+        where = self._node(node) if node is not None else ""
+        own = given.Own(depends=given.depends_of(depends), timeout=timeout, stdin=stdin, env=env, node=where)
         from lightwork.client.submitting import Submitter
 
         return Submitter(self._definitions.plan_with(self._session, packed, computation, own), id)
@@ -226,10 +239,6 @@ class JobCluster:
 
     __call__ = wait
 
-    def _unfinished(self) -> str:
-        number = self._session.core.unfinished()
-        return count(number, "job") if number else "callbacks to return"
-
     def cancel(self, jobs: Job | Iterable[Job]) -> bool:
         """Cancel a job, or several; True if any had not ended. A running one is interrupted (KeyboardInterrupt)."""
         return self._session.cancel(jobs if isinstance(jobs, Iterable) else [jobs])
@@ -243,16 +252,12 @@ class JobCluster:
 
     def status(self) -> ClusterStatus:
         """The nodes, how many jobs have not ended, and why the oldest queued ones wait."""
-        from lightwork.client.report import ClusterStatus
+        from lightwork.client.report import ClusterStatus, status_of
 
         session = self._session
         latest = session.status if self._closed else session.waits.ask_status() or session.status
         pending = session.core.unfinished()
-        if latest is None:
-            return ClusterStatus(list(session.nodes.values()), pending)
-        return ClusterStatus(
-            latest.nodes, pending, latest.queued, latest.running, tuple(latest.waiting), dict(latest.pids)
-        )
+        return status_of(latest, pending) if latest is not None else ClusterStatus(session.nodes.present(), pending)
 
     def stats(self, wall_time: float | None = None) -> None:
         """Print a table of what ran where: slots, jobs, seconds per job, node time, bytes; and the speed-up."""
@@ -263,84 +268,6 @@ class JobCluster:
         report.show(self.status().nodes, wall_time)
 
     print_status = stats
-
-    # --- the end ---
-
-    def close(self, timeout: float | None = None, terminate: bool = False) -> bool:
-        """Wait for all jobs, run cleanups, and end. False if jobs are left after `timeout` seconds: then it is open.
-
-        `terminate` cancels what has not ended. A closed cluster's jobs keep their results.
-        """
-        if self._closed:
-            return True
-        session = self._session
-        session.waits.check_thread("the end of the cluster")
-        if not terminate and not session.waits.until(session.settled, timeout, self._unfinished, steadily=True):
-            return False
-        self._end(cancel=terminate)
-        return True
-
-    def shutdown(self) -> None:
-        """As `close()`."""
-        self.close()
-
-    def _end(self, *, cancel: bool) -> None:
-        self._closed = True
-        ending.remove(self)
-        session = self._session
-        self._wall_time_s = time.monotonic() - session.began
-        clean = False
-        try:
-            session.waits.ask_status()
-            session.leave(cancel=cancel)
-            clean = session.left
-        finally:
-            if not clean:
-                session.sever()
-            self._end_server(clean)
-        self._say_failures()
-
-    def _end_server(self, clean: bool) -> None:
-        payloads, results = self._session.payloads, self._server.arenas.results
-        keep = payloads.unopened() > 0 and results is not None
-        if keep and results is not None:
-            weakref.finalize(payloads, results.close)
-        self._server.end(clean=clean, keep_results=keep)
-
-    def _say_failures(self) -> None:
-        """How many jobs failed, in a line. (`lightwork run` speaks of each by itself, and overrides this.)"""
-        from lightwork.client import report, waiting
-
-        core = self._session.core
-        if line := report.closing_line(core.failed, core.ended, core.first_failed):
-            waiting.say(line)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        elif not self._closed:
-            self._end(cancel=True)
-
-    def at_exit(self, *, crashed: bool) -> None:
-        """The program ends without a close: wait as close does, or cancel if an exception ended it."""
-        try:
-            if crashed:
-                self._end(cancel=True)
-            else:
-                self.close()
-        except KeyboardInterrupt:
-            self._end(cancel=True)
-
-    def abandon(self) -> None:
-        """In a forked child."""
-        self._closed = True
-        self._session.abandon()
-        self._server.abandon()
 
 
 def _name_of(computation: Any) -> str:

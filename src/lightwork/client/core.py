@@ -21,9 +21,9 @@ from typing import Generic
 
 from lightwork.client.records import Group, News, R, Record, Under
 from lightwork.config.limits import SUBMIT_JOBS_MAX
-from lightwork.model.errors import ProtocolError
+from lightwork.model.errors import JobLost, ProtocolError
 from lightwork.model.states import JobState
-from lightwork.wire.messages import Cancel, Define, Message, Place, Results, Running, Submit, Taken
+from lightwork.wire.messages import Cancel, Computation, Define, Message, Place, Results, Running, Submit, Taken
 
 SUBMIT_BYTES_MAX = 4 << 20  # of arguments in one message, unless one job alone has more
 NUMBERS_MAX = 64 << 10  # of jobs, regions or attempts in one message
@@ -140,6 +140,12 @@ class ClientCore(Generic[R]):
         message = Submit(under.computation.digest, first, list(map(len, payloads)), under.options, places)
         return message, payloads[0] if len(payloads) == 1 else b"".join(payloads)
 
+    def define(self, computation: Computation) -> None:
+        """The scheduler shall know this computation, though no job of it may have been submitted yet."""
+        if computation.digest not in self._defined:
+            self.outbox.append((Define(computation), b""))
+            self._defined.add(computation.digest)
+
     def cancel(self, records: Iterable[R]) -> list[Cancel]:
         """Of these, what has not ended. Jobs not sent yet must be sent before these messages are."""
         numbers = [record.number for record in records if record.state < FINISHED]
@@ -214,8 +220,10 @@ class ClientCore(Generic[R]):
         _, state = self.held.pop(record.number, (record, -1))
         if state < 0:
             return False
-        trouble = record.extra is not None and record.extra.trouble is not None
-        record.state = int(JobState.FAILED) if trouble and state == FINISHED else state
+        trouble = record.extra.trouble if record.extra is not None else None
+        if trouble is not None and state == FINISHED:
+            state = int(JobState.LOST if isinstance(trouble, JobLost) else JobState.FAILED)
+        record.state = state
         self._count([record], [record.state])
         return True
 

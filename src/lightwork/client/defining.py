@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from lightwork.client import options as given
 from lightwork.client.plan import Plan
 from lightwork.client.session import Session
-from lightwork.payload.computation import PackedComputation, pack_computation
+from lightwork.client.tailoring import Fittings
+from lightwork.payload.computation import PackedComputation, for_own_version, pack_computation
 from lightwork.payload.jobfiles import pack_job_files
 from lightwork.payload.sendable import check_options
 from lightwork.wire.messages import JobOptions
@@ -20,8 +21,10 @@ PLANS_MAX = 256  # that are remembered
 class Definitions:
     """What the keywords of one cluster make of its functions and programs."""
 
-    def __init__(self, preparing: given.Preparing, job_options: JobOptions) -> None:
+    def __init__(self, preparing: given.Preparing, job_options: JobOptions, *, source: bool = False) -> None:
         self._preparing = preparing
+        self._source = source  # other interpreters may come into play
+        self.fittings = Fittings(preparing, source=source)
         self._job_options = job_options
         self._base: PackedComputation | None = None
         self._plans: dict[tuple[str, JobOptions], Plan] = {}
@@ -31,7 +34,7 @@ class Definitions:
         how, base = self._preparing, self._base
         everything = (*how.depends, *depends)
         if base is not None:
-            return pack_computation(computation, depends=everything, name=how.name, base=base)
+            return pack_computation(computation, depends=everything, name=how.name, base=base, source=self._source)
         self._base = pack_computation(
             computation,
             depends=everything,
@@ -41,6 +44,7 @@ class Definitions:
             dest_path=how.dest_path,
             isolation=how.isolation,
             name=how.name,
+            source=self._source,
         )
         return self._base
 
@@ -53,6 +57,7 @@ class Definitions:
             found = pack_job_files(own.depends, packed)
             changes |= {"files": found.files, "injected": found.injected}
             files = session.blobs.hold(found.blobs)
+            packed = for_own_version(packed, found.pinned) if found.pinned else packed
         plan = self.plan(session, packed, replace(self._job_options, **changes))
         plan.files = plan.files or files
         return plan
@@ -66,5 +71,5 @@ class Definitions:
             if len(self._plans) >= PLANS_MAX:
                 self._plans.clear()
             check_options(job_options)
-            plan = self._plans[key] = Plan(session, packed, job_options)
+            plan = self._plans[key] = Plan(session, packed, job_options, beyond=self._source)
         return plan

@@ -18,12 +18,14 @@ from lightwork.model.errors import SchedulerGone
 from lightwork.model.states import ClusterEvent
 from lightwork.wire.frames import Frame
 from lightwork.wire.messages import (
+    Answer,
     ComputationState,
     Fetch,
     Goodbye,
     Message,
     NodeNews,
     Notice,
+    OfferNode,
     Provisional,
     Requeued,
     Results,
@@ -75,6 +77,8 @@ class Incoming:
             Notice: self._on_notice,
             NodeNews: self._on_node_news,
             Status: self._on_status,
+            Answer: self._on_answer,
+            OfferNode: self._on_offer_node,
             ComputationState: self._on_computation_state,
             Goodbye: self._on_goodbye,
         }
@@ -157,13 +161,20 @@ class Incoming:
         waiting.say(f"{level}{message.text}{hint}")
 
     def _on_node_news(self, message: NodeNews, body: bytes) -> None:
-        self._session.nodes[message.node.name] = message.node
+        self._session.nodes.told(message.event, message.node)
         if self._session.callbacks.watched:
             self._session.callbacks.tell(Event(ClusterEvent(message.event), message.node, ()))
 
     def _on_status(self, message: Status, body: bytes) -> None:
-        self._session.nodes.update((node.name, node) for node in message.nodes)
+        self._session.nodes.all_told(message.nodes)
         self._session.status = message
+
+    def _on_answer(self, message: Answer, body: bytes) -> None:
+        self._session.questions.answered(message)
+
+    def _on_offer_node(self, message: OfferNode, body: bytes) -> None:
+        if self._session.offers is not None:
+            self._session.offers.offered(message)
 
     def _on_computation_state(self, message: ComputationState, body: bytes) -> None:
         if message.ready:

@@ -124,7 +124,11 @@ class Job(Record, gc=False, eq=False):
             return Ended(None, trouble, str(trouble))
         program = self.under.computation.kind != FUNCTION
         ended = self.under.session.payloads.open_outcome(
-            JobState(self.state), self.status_word, cast(bytes, raw), program
+            JobState(self.state),
+            self.status_word,
+            cast(bytes, raw),
+            program,
+            self.extra.value if self.extra is not None else None,
         )
         if trouble is not None:
             ended.error, ended.text = trouble, str(trouble)
@@ -228,7 +232,7 @@ class Job(Record, gc=False, eq=False):
     def host(self) -> str | None:
         """The address of that node."""
         node = self.node
-        return self.under.session.address_of(node) if node is not None else None
+        return self.under.session.nodes.address_of(node) if node is not None else None
 
     ip_addr = host
 
@@ -296,4 +300,6 @@ def measure(job: Job) -> tuple[float | None, int]:
     row = job.index if job.index >= 0 else ~job.index
     large = news.message.statuses[row] & IN_ARENA and len(raw) == ARENA_REFERENCE.size
     size = ARENA_REFERENCE.unpack(raw)[1] if large else len(raw)
+    if job.extra is not None and job.extra.value is not None:
+        size += len(job.extra.value)
     return news.message.durations_ns[row] / 1e9, size

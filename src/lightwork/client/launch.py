@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import msgspec
 
@@ -30,6 +30,10 @@ from lightwork.config.timers import START_S
 from lightwork.kit.text import span
 from lightwork.model.errors import StartFailed
 from lightwork.store.arena import Arena
+
+if TYPE_CHECKING:
+    from lightwork.client.networking import Network
+    from lightwork.security.credential import Credential
 
 # -P: a file of the user's that is called like a standard module must not be imported there.
 COMMAND = ("-P", "-m", "lightwork.local")
@@ -51,6 +55,12 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     portable        loopback sockets, no fork, no keeper
     uvloop          true: it must be there; false: asyncio's own loop; null: uvloop if it is there
     parent          our process id
+    local           host a node agent too; false: only other machines work
+    credential      how we and the nodes know each other (security.credential.Credential); null: no network
+    weak_secret     that credential may be used beyond this machine though it can be guessed
+    listen          HOST:PORT where nodes may join; "": they cannot
+    pulse_s         seconds between two heartbeats of a node; 0: as config.timers says
+    ask_s           seconds between two questions to the network; 0: as config.timers says
     """
 
     slots: int | None
@@ -64,6 +74,12 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     portable: bool
     uvloop: bool | None
     parent: int
+    local: bool = True
+    credential: Credential | None = None
+    weak_secret: bool = False
+    listen: str = ""
+    pulse_s: float = 0.0
+    ask_s: float = 0.0
 
 
 def new_session() -> str:
@@ -119,26 +135,17 @@ class Arenas:
 
 
 class Private:
-    """A scheduler of our own. Made at once; `address()` waits until it is up."""
+    """A scheduler of our own. Its process starts at once; `tell` it the rest, then `address()` waits until it is up."""
 
-    def __init__(self, name: str, session: str, slots: int | None) -> None:
-        apart, portable, uvloop = from_environment()
+    options: LaunchOptions
+
+    def __init__(self, name: str, session: str) -> None:
+        self._name = name.encode("utf-8", "replace").decode()  # a path may be no text
+        self._session = session
+        self._ways = from_environment()
         self.directory = session_directory(session)
         self.log = self.directory / "scheduler.log"
-        self.arenas = Arenas(self.directory, portable=portable)
-        self.options = LaunchOptions(
-            slots=slots,
-            name=name.encode("utf-8", "replace").decode(),  # a path may be no text
-            session=session,
-            directory=str(self.directory),
-            arena_args=self.arenas.name_of(self.arenas.arguments),
-            arena_results=self.arenas.name_of(self.arenas.results),
-            size=self.arenas.arguments.capacity if self.arenas.arguments is not None else 0,
-            apart=apart,
-            portable=portable,
-            uvloop=uvloop,
-            parent=os.getpid(),
-        )
+        self.arenas = Arenas(self.directory, portable=self._ways[1])
         self._began = time.monotonic()
         try:
             self._process = self._start()
@@ -152,7 +159,7 @@ class Private:
         if sys.platform == "win32":
             flags = subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW
         with open(self.log, "wb") as log:
-            process = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -161,13 +168,36 @@ class Private:
                 start_new_session=True,
                 creationflags=flags,
             )
-        assert process.stdin is not None
+
+    def tell(self, network: Network) -> None:
+        """What it needs to know. It boots meanwhile, so who calls may take a moment to find that out."""
+        apart, portable, uvloop = self._ways
+        self.options = LaunchOptions(
+            slots=network.slots,
+            name=self._name,
+            session=self._session,
+            directory=str(self.directory),
+            arena_args=self.arenas.name_of(self.arenas.arguments),
+            arena_results=self.arenas.name_of(self.arenas.results),
+            size=self.arenas.arguments.capacity if self.arenas.arguments is not None else 0,
+            apart=apart,
+            portable=portable,
+            uvloop=uvloop,
+            parent=os.getpid(),
+            local=network.local,
+            credential=network.credential,
+            weak_secret=network.weak_secret,
+            listen=network.listen,
+            pulse_s=network.pulse_s,
+            ask_s=network.ask_s,
+        )
+        stdin = self._process.stdin
+        assert stdin is not None
         try:
-            process.stdin.write(msgspec.json.encode(self.options) + b"\n")
-            process.stdin.close()
+            stdin.write(msgspec.json.encode(self.options) + b"\n")
+            stdin.close()
         except OSError:  # it died at once: `address` tells why
             pass
-        return process
 
     @property
     def pid(self) -> int:

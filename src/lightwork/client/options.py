@@ -43,6 +43,7 @@ class Own(Struct, frozen=True):
     timeout: float | None = None
     stdin: Any = None
     env: Mapping[str, str] | None = None
+    node: str = ""
 
     def changes(self) -> dict[str, Any]:
         """The fields of JobOptions that differ from the cluster's."""
@@ -53,7 +54,33 @@ class Own(Struct, frozen=True):
             found["stdin"] = stdin_of(self.stdin)
         if self.env is not None:
             found["env"] = environment_of(self.env)
+        if self.node:
+            found["node"] = self.node
         return found
+
+
+def preparing(
+    depends: Any, setup: Any, setup_args: Iterable[Any], cleanup: Any, directory: Any, isolation: str, name: str | None
+) -> Preparing:
+    """What a node does before and after the jobs."""
+    return Preparing(
+        depends=depends_of(depends),
+        setup=callback_of(setup, "setup"),
+        setup_args=tuple(setup_args),
+        cleanup=cleanup,
+        dest_path=os.fspath(directory) if directory is not None else "",
+        isolation=isolation,
+        name=name or "",
+    )
+
+
+def reporting(callback: Any, cluster_status: Any, outputs_dir: str | os.PathLike[str] | None) -> Reporting:
+    """Whom the cluster tells, and where it puts what jobs send."""
+    return Reporting(
+        callback=callback_of(callback, "callback"),
+        cluster_status=callback_of(cluster_status, "cluster_status"),
+        directory=Path(outputs_dir).absolute() if outputs_dir is not None else Path.cwd(),
+    )
 
 
 def one_of(first: Any, alias: Any, names: str) -> Any:
@@ -143,7 +170,6 @@ def patterns_of(outputs: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def job_options(
-    *,
     timeout: float | None,
     memory: int | str | None,
     reentrant: bool | None,

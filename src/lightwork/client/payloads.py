@@ -77,10 +77,12 @@ class Payloads:
             raise ArenaFull("The value lies in shared memory that this process does not have.")
         return self._reader.read(*ARENA_REFERENCE.unpack(payload))
 
-    def open_outcome(self, state: JobState, status: int, raw: bytes, program: bool) -> Ended:
-        """Open a job's end."""
+    def open_outcome(
+        self, state: JobState, status: int, raw: bytes, program: bool, value: memoryview | None = None
+    ) -> Ended:
+        """Open a job's end; `value`: what came of it as a stream."""
         try:
-            return unpack_outcome(state, status, raw, program=program, arena=self._reader)
+            return unpack_outcome(state, status, raw, program=program, arena=self._reader, apart=value)
         except ValueError as error:  # from an envelope; what a value's unpickling raises is in the `Ended`
             cannot = ResultCannotTravel(f"the job's outcome cannot be read: {error}")
             return Ended(None, cannot, str(cannot))
@@ -94,6 +96,8 @@ class Payloads:
                 job.extra.guard.spent = True
                 self._guarded -= 1
             job.raw = job.peek()
+            if job.extra is not None:
+                job.extra.value = None  # from now on it lives as long as what was made of it
             return job.raw
 
     def guard(self, job: Job) -> None:

@@ -16,34 +16,61 @@ if TYPE_CHECKING:
 
 
 class Plan:
-    """A computation and the options of its jobs, in one session."""
+    """A computation and the options of its jobs, in one session. `beyond`: nodes may have other interpreters than ours.
 
-    __slots__ = ("computation", "files", "options", "packed", "session")
+    Jobs whose arguments hold bytecode have a twin of their computation, which goes to our minor version only.
+    """
 
-    def __init__(self, session: Session, packed: PackedComputation, options: JobOptions) -> None:
+    __slots__ = ("_twins", "beyond", "bound", "checked", "computation", "files", "options", "packed", "session")
+
+    packed: PackedComputation
+    computation: Computation
+    bound: bool  # it must be looked whether there is an interpreter for it
+
+    def __init__(
+        self, session: Session, packed: PackedComputation, options: JobOptions, *, beyond: bool = False
+    ) -> None:
         self.session = session
-        self.packed = packed
-        self.computation: Computation = packed.wire
         self.options = options
+        self.beyond = beyond
         self.files: object = None  # holds the content of the jobs' own files
-        session.blobs.keep(packed.blobs)
+        self.checked = -1  # when that was looked for: Nodes.changes
+        self._twins: dict[str, Plan] = {}
+        self._take(packed)
 
-    def pack(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Arguments as a payload. If they need further local modules, the computation brings these from now on."""
+    def _take(self, packed: PackedComputation) -> None:
+        self.session.blobs.keep(packed.blobs)
+        self.packed, self.computation = packed, packed.wire
+        self.bound = self.beyond and bool(packed.wire.untravellable)
+
+    def pack(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Plan, Any]:
+        """Arguments as a payload, and the plan of the job: this one, or its twin.
+
+        If they need further local modules, the computation brings these from now on.
+        """
         packed = self.packed
         if not packed.is_function:
-            return program_arguments(args, kwargs)
+            return self, program_arguments(args, kwargs)
         plain = pack_plain(args, kwargs)
         if plain is not None:
-            return plain
+            return self, plain
         wider, payload = pack_job(packed, args, kwargs)
-        if wider is not packed:
-            self.session.blobs.keep(wider.blobs)
-            self.packed, self.computation = wider, wider.wire
-        return payload
+        if wider is packed:
+            return self, payload
+        if wider.pinned and not packed.pinned:
+            return self._twin(wider), payload
+        self._take(wider)
+        return self, payload
+
+    def _twin(self, packed: PackedComputation) -> Plan:
+        twin = self._twins.get(packed.wire.digest)
+        if twin is None:
+            twin = self._twins[packed.wire.digest] = Plan(self.session, packed, self.options, beyond=self.beyond)
+            twin.files = self.files
+        return twin
 
     def chunked(self) -> Plan:
         """The same for whole lists of arguments."""
-        plan = Plan(self.session, self.packed, replace(self.options, chunk=True))
+        plan = Plan(self.session, self.packed, replace(self.options, chunk=True), beyond=self.beyond)
         plan.files = self.files
         return plan

@@ -31,7 +31,18 @@ class News:
 class Extra:
     """What only few jobs have."""
 
-    __slots__ = ("event", "files", "files_left", "guard", "place", "provisional", "tokens", "trouble", "watchers")
+    __slots__ = (
+        "event",
+        "files",
+        "files_left",
+        "guard",
+        "place",
+        "provisional",
+        "tokens",
+        "trouble",
+        "value",
+        "watchers",
+    )
 
     def __init__(self) -> None:
         self.watchers: list[Callable[[Any], None]] = []  # each is told of the end, once
@@ -43,6 +54,7 @@ class Extra:
         self.guard: Any = None  # gives its result's shared memory back if nobody opens it
         self.place: Place | None = None  # of its arguments in the client's arena
         self.trouble: BaseException | None = None  # why it ended, if the client itself ended it
+        self.value: memoryview | None = None  # its result, if that came as a stream, until it is opened
 
 
 class Record(Struct, gc=False, eq=False):

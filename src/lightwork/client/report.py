@@ -10,13 +10,14 @@ from lightwork.client.job import Job
 from lightwork.kit.text import count, size, span
 from lightwork.model.errors import LightworkError
 from lightwork.model.states import JobState
-from lightwork.wire.messages import NodeStatus
+from lightwork.wire.messages import Attempted, NodeStatus, Status
 
 _HEADS = ("Node", "Slots", "Jobs", "Sec/Job", "Node time", "Sent", "Received")
 
 
 class ClusterStatus(NamedTuple):
-    """A snapshot. `jobs_pending`: submitted and not ended; `waiting`: why the oldest queued ones wait."""
+    """A snapshot. `jobs_pending`: submitted and not ended; `waiting`: why the oldest queued ones wait; `attempted`:
+    where nodes were looked for, and what each address said."""
 
     nodes: list[NodeStatus]
     jobs_pending: int
@@ -24,6 +25,13 @@ class ClusterStatus(NamedTuple):
     running: int = 0
     waiting: tuple[str, ...] = ()
     pids: dict[str, int] = {}
+    attempted: tuple[Attempted, ...] = ()
+
+
+def status_of(told: Status, pending: int) -> ClusterStatus:
+    """What the scheduler told, as users see it."""
+    waiting, attempted = tuple(told.waiting), tuple(told.attempted)
+    return ClusterStatus(told.nodes, pending, told.queued, told.running, waiting, dict(told.pids), attempted)
 
 
 def rows(nodes: Iterable[NodeStatus]) -> list[tuple[str, ...]]:

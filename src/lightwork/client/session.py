@@ -10,21 +10,22 @@ What comes in is handled by the thread that reads, whichever that is; nothing he
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lightwork.client import waiting
+from lightwork.client import versions, waiting
+from lightwork.client.asking import Questions
 from lightwork.client.blobs import Blobs
 from lightwork.client.callbacks import Callback, Callbacks, ClusterCallback, Event, Moment
 from lightwork.client.connection import FLUSH_S, Connection
 from lightwork.client.core import FINISHED, ClientCore, Outgoing
 from lightwork.client.incoming import Incoming
 from lightwork.client.job import Job
+from lightwork.client.nodes import Nodes
 from lightwork.client.payloads import Payloads
 from lightwork.client.plan import Plan
 from lightwork.config.limits import SUBMIT_JOBS_MAX
@@ -39,7 +40,10 @@ from lightwork.model.errors import (
 )
 from lightwork.model.states import ClusterEvent, JobState
 from lightwork.transport.blocking import BlockingLink
-from lightwork.wire.messages import Close, Message, NodeStatus, Status
+from lightwork.wire.messages import Close, Message, Status
+
+if TYPE_CHECKING:
+    from lightwork.client.offering import Offers
 
 OPEN_BYTES_MAX = 512 << 20  # of arguments of jobs that have not ended: beyond this, submit waits
 CANCELLED_S = 6.0  # interrupt, TERM and KILL take 4 s; the rest is for cleanups
@@ -66,7 +70,9 @@ class Session:
         self.began = _now()
         self.epoch = time.time() - self.began  # noqa: TID251  shown to people only
         self.core: ClientCore[Job] = ClientCore()
-        self.nodes: dict[str, NodeStatus] = {}
+        self.nodes = Nodes()
+        self.questions = Questions(self)
+        self.offers: Offers | None = None  # if the user wants to decide about nodes
         self.blobs = Blobs()
         self.status: Status | None = None
         self.left = False  # the scheduler has said goodbye
@@ -88,7 +94,9 @@ class Session:
         """A new job. Blocks only while too many bytes are under way."""
         if self._refusal is not None:
             self.check()
-        payload = plan.pack(args, kwargs)
+        plan, payload = plan.pack(args, kwargs)
+        if plan.bound:
+            versions.check(self, plan)
         place = None
         if type(payload) is not bytes:
             payload, place = self.payloads.store(payload, self._wait_for_room)
@@ -168,11 +176,6 @@ class Session:
             self.connection.flush()
 
     # --- what is asked of it ---
-
-    @property
-    def slots(self) -> int:
-        """How many jobs can run at once, as far as it is known."""
-        return sum(node.slots for node in self.nodes.values()) or os.cpu_count() or 1
 
     def settled(self) -> bool:
         """Whether every job has ended and every callback has returned.
@@ -262,11 +265,6 @@ class Session:
         extra = job.extra
         return extra.provisional() if extra is not None and extra.provisional is not None else None
 
-    def address_of(self, node: str) -> str:
-        """A node's address, as far as it is known."""
-        status = self.nodes.get(node)
-        return status.address or node if status is not None else node
-
     # --- the end ---
 
     def check(self) -> None:
@@ -323,15 +321,19 @@ class Session:
             )
             self.connection.wait(lambda: self.callbacks.idle, _now() + waiting.STATUS_S)
         self.broken(ClusterClosed())
-        self.connection.close()
-        self.callbacks.stop()
+        self._stop()
 
     def sever(self) -> None:
         """End the session without another word: the scheduler sees end of file, and cancels."""
         self.refuse(ClusterClosed, "The cluster is closed; it takes no more jobs.")
         self.broken(ClusterClosed())
+        self._stop()
+
+    def _stop(self) -> None:
         self.connection.close()
         self.callbacks.stop()
+        if self.offers is not None:
+            self.offers.stop()
 
     def abandon(self) -> None:
         """In a forked child: this session is the parent's."""

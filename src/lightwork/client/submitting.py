@@ -51,7 +51,7 @@ def run_map(
         raise UserError("A program runs once for each job; chunksize is for functions.")
     plain = not function or chunksize == 1
     total = length_of(iterables)
-    sizer = Sizer(1 if plain else chunksize, plan.session.slots, total)
+    sizer = Sizer(1 if plain else chunksize, plan.session.nodes.slots, total)
     mapping = Mapping(plan, zip(*iterables, strict=False), sizer, ordered=ordered, plain=plain, total=total)
     mapping.fill()
     return mapping.results(Bar(plan.computation.name, wanted=progress))

@@ -11,7 +11,7 @@ from lightwork.client.core import FINISHED
 from lightwork.config.timers import SAY_WAITING_S
 from lightwork.kit.text import count, listed, span
 from lightwork.model.errors import WouldDeadlock
-from lightwork.wire.messages import AskStatus, Status
+from lightwork.wire.messages import AskStatus, Attempted, Status
 
 if TYPE_CHECKING:
     from lightwork.client.job import Job
@@ -28,9 +28,22 @@ _now = time.monotonic
 
 def say(text: str) -> None:
     """A line to the person at the terminal, or to the log that stands for them."""
+    _write(f"lightwork: {text}")
+
+
+def _print(line: str) -> None:
     stream = sys.stderr
     if stream is not None:  # a program without a console
-        print(f"lightwork: {text}", file=stream, flush=True)
+        print(line, file=stream, flush=True)
+
+
+_write: Callable[[str], None] = _print
+
+
+def speak_through(write: Callable[[str], None]) -> None:
+    """Whoever draws in the terminal's last line writes our lines, too, above what is drawn."""
+    global _write
+    _write = write
 
 
 class Patience:
@@ -63,8 +76,18 @@ def sentence(began: float, subject: str, status: Status | None) -> str:
     states = [f"{status.running:,} running", f"{status.queued:,} queued"]
     nodes = [f"{node.name} ({node.busy} of {node.slots} slots busy)" for node in status.nodes]
     where = f" on {count(len(nodes), 'node')}: {listed(nodes)}" if nodes else "; there is no node"
-    reasons = "".join(f"\n  {reason}" for reason in status.waiting[:REASONS_MAX])
-    return f"{head}: {' and '.join(states)}{where}{reasons}"
+    reasons = status.waiting[:REASONS_MAX]
+    if not nodes:
+        found = [tried(one) for one in status.attempted]
+        reasons = reasons + [text for text in found if text not in reasons][:REASONS_MAX]
+    return "\n  ".join([f"{head}: {' and '.join(states)}{where}", *reasons])
+
+
+def tried(one: Attempted) -> str:
+    """What became of looking for nodes at one address."""
+    text, address = one.text or one.state, one.address.removeprefix("tcp:")
+    where = "" if address in text else f"{address}: "
+    return f"{where}{text}{f' ({one.hint})' if one.hint else ''}"
 
 
 class Waits:

@@ -19,6 +19,7 @@ from lightwork.model.errors import StartFailed, UserError
 
 SOCKET_PATH_MAX = 100  # bytes; systems allow 104 to 108
 _NAME_MAX = 40  # room that a runtime directory must leave for a socket's name
+_NODE_NAME_MAX = 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -42,11 +43,37 @@ def state_directory() -> Path:
 
 def node_directory(name: str) -> Path:
     """For one node's files."""
-    if not _NAME.fullmatch(name):
-        raise UserError(f"{name!r} is no name for a node", hint="letters, digits, dot, dash, underscore; at most 64")
+    check_node_name(name)
     if sys.platform == "win32" or not os.path.isdir("/var/tmp"):
         return private(private(_user_directory("nodes")) / name)
     return private(private(Path("/var/tmp") / f"lightwork-{user_tag()}") / name)
+
+
+def check_node_name(name: str) -> None:
+    """UserError: it names no directory."""
+    if not _NAME.fullmatch(name):
+        raise UserError(f"{name!r} is no name for a node", hint="letters, digits, dot, dash, underscore; at most 64")
+
+
+def node_name() -> str:
+    """What a node of this machine is called, unless its owner says otherwise: the host's name."""
+    import platform
+
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", platform.node()).lstrip("._-")
+    return name[:_NODE_NAME_MAX] or "node"
+
+
+def further_name(name: str, number: int) -> str:
+    """The name of a node beside others that are called the same: NAME-2, NAME-3..."""
+    return f"{name[: _NODE_NAME_MAX - 4]}-{number}" if number > 1 else name
+
+
+def user_name() -> str:
+    """Who runs this, for people."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in containers
+        return user_tag()
 
 
 def user_tag() -> str:

@@ -21,11 +21,15 @@ TAKE_BACK_S = 0.001  # between the revoke word and reading the started word
 IDLE_WORKER_S = 60.0
 HELLO_S = 10.0
 LINK_CLOSE_S = 3.0  # a closing link may take so long to get its last words out
+DEAD_PEER_S = 30.0  # the system ends a TCP connection on which nothing gets through for so long
 CONNECT_S = 3.0  # to another machine, from the name look-up to its hello: then we say what is wrong
 RETRY_S = 2.0  # between two tries to reach somebody, in the first minute
 RETRY_MAX_S = 15.0  # and later
 ASK_NETWORK_S = 5.0  # between two questions to the whole network who is there
-NO_NODE_S = 3.0  # jobs that no node may run for so long make their user hear of it
+ASK_AGAIN_S = 1.2  # each question is said twice, for datagrams get lost
+GATHER_ANSWERS_S = 0.1  # a node that answers by several addresses is told by the best of them
+LOOK_INTERFACES_S = 10.0  # how often a node looks for networks that it was not on before
+NO_NODE_S = 2.5  # jobs that no node may run for so long make their user hear of it
 LINE_S = 6.0  # a claimed node keeps the place of a waiting scheduler that has not asked again for so long
 
 

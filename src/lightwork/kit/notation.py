@@ -50,4 +50,4 @@ def render_value(value: Any) -> str:
     if hasattr(value, "__struct_fields__"):
         named = getattr(value, "name", "") or getattr(value, "digest", "")
         return named or ",".join(f"{name}:{shown}" for name, shown in _told(value)) or "-"
-    return str(value).replace(" ", "_") or "-"
+    return str(value).replace(" ", "_").replace("\n", "|") or "-"

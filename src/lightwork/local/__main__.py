@@ -17,7 +17,7 @@ def main() -> None:
     options: dict[str, Any] = json.loads(sys.stdin.readline())
     is_agent = sys.argv[1:] == ["agent"]
     keeper = None
-    if not options["portable"] and (is_agent or not options["apart"]):
+    if options["local"] and not options["portable"] and (is_agent or not options["apart"]):
         keeper = _start_keeper(options)
     from lightwork.local.host import run
 

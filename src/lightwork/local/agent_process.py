@@ -22,7 +22,7 @@ class AgentProcess:
     """Keeps one agent alive."""
 
     def __init__(self, options: Options, address: str) -> None:
-        self._options = replace(options, address=address)
+        self._options = replace(options, address=address, credential=None)
         self._process: asyncio.subprocess.Process | None = None
         self._task: asyncio.Task[None] | None = None
 

@@ -4,28 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import logging
 import os
 import platform
 import shutil
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from lightwork.config import ports, timers
 from lightwork.config.paths import node_directory
 from lightwork.config.timers import HEARTBEAT_S, START_S
+from lightwork.kit.clock import monotonic_ns
+from lightwork.kit.loop import on_terminate, run_loop
 from lightwork.kit.tasks import spawn
+from lightwork.kit.version import __version__
 from lightwork.local.agent_process import AgentProcess
-from lightwork.local.loop import on_terminate, run_loop
 from lightwork.local.options import Options, read
 from lightwork.node.service.agent import Agent, AgentOptions
 from lightwork.node.service.keeper_spawn import NO_ARENAS, Arenas, KeeperProcess
-from lightwork.scheduler.service.service import Scheduler
+from lightwork.scheduler.service.service import Scheduler, Tell
 from lightwork.store.arena import Arena
-from lightwork.transport.address import local_address
+from lightwork.transport.address import (
+    ALL,
+    join_host_port,
+    local_address,
+    network_address,
+    split,
+    split_host_port,
+)
 from lightwork.transport.endpoint import connect, listen
+from lightwork.transport.link import Receiver
 from lightwork.transport.memory import memory_pair
 from lightwork.wire.messages import PROTOCOL, Hello
+from lightwork.wire.outcome import ARENA_REFERENCE
+
+if TYPE_CHECKING:
+    from lightwork.scheduler.service.dialler import Dialler
+    from lightwork.transport.tls import Encryption
 
 LASTING = "dest"  # the same for all embedded nodes of this user, and no session's name
 
@@ -43,7 +60,20 @@ def run(given: dict[str, Any], keeper: KeeperProcess | None, *, is_agent: bool) 
 
 
 def _hello(role: str, options: Options) -> Hello:
-    return Hello(PROTOCOL, role, options.name, options.session, pid=os.getpid(), host=platform.node())
+    beat_s = options.pulse_s or timers.HEARTBEAT_S
+    lease_s = max(timers.LEASE_S, 2 * timers.UNREACHABLE_AFTER_BEATS * options.pulse_s)
+    return Hello(
+        PROTOCOL,
+        role,
+        options.name,
+        options.session,
+        software=f"lightwork {__version__}",
+        pid=os.getpid(),
+        host=platform.node(),
+        user=getpass.getuser() if role == "scheduler" and options.credential is not None else "",
+        lease_ms=int(lease_s * 1000),
+        beat_ms=int(beat_s * 1000),
+    )
 
 
 # --- an agent, here or in a process of its own ---
@@ -53,11 +83,7 @@ def _make_agent(options: Options, keeper: KeeperProcess | None) -> Agent:
     arenas, results = NO_ARENAS, None
     if options.arena_results is not None and options.arena_args is not None:
         arenas = Arenas(_place(options.arena_args), _place(options.arena_results))
-        results = (
-            Arena(options.arena_results)
-            if isinstance(options.arena_results, int)
-            else Arena.open(options.arena_results)
-        )
+        results = _open_arena(options.arena_results)
     agent_options = AgentOptions(
         name=platform.node(),
         slots=options.slots or os.cpu_count() or 1,
@@ -66,6 +92,7 @@ def _make_agent(options: Options, keeper: KeeperProcess | None) -> Agent:
         address="127.0.0.1",
         arenas=arenas,
         results=results,
+        shares_memory=True,
         portable=options.portable,
         sole=True,
     )
@@ -133,17 +160,21 @@ async def _scheduler(options: Options, keeper: KeeperProcess | None) -> None:
         for process in agents:
             process.kill()
 
-    scheduler = _WatchedScheduler(ends, kill_agents)
+    scheduler = _WatchedScheduler(ends, kill_agents, options)
     scheduler.pids["host"] = os.getpid()
     address = local_address(options.directory, "scheduler")
-    listener = await listen(address, scheduler, _hello("scheduler", options))
+    listeners = [await listen(address, scheduler, _hello("scheduler", options))]
+    if options.listen:
+        where = network_address(options.listen, ports.SCHEDULER, listening=True)
+        listeners.append(await listen(where, scheduler, _hello("scheduler", options), encryption=_encryption(options)))
+        scheduler.listens_at(_to_write(listeners[-1].address))
     _say(address)
     on_terminate(lambda: ends.session_over(options.session))
     agent = None
-    if options.apart:
+    if options.apart and options.local:
         agents.append(AgentProcess(options, address))
         agents[0].start()
-    else:
+    elif options.local:
         agent = _make_agent(options, keeper)
         await agent.start()
         assert agent.stopped is not None
@@ -152,7 +183,9 @@ async def _scheduler(options: Options, keeper: KeeperProcess | None) -> None:
     try:
         await ends.wait(scheduler.time_passed)
     finally:
-        listener.close()
+        for listener in listeners:
+            listener.close()
+        await scheduler.leave()
         if agent is not None:
             await agent.stop()
         for process in agents:
@@ -165,14 +198,71 @@ async def _scheduler(options: Options, keeper: KeeperProcess | None) -> None:
 class _WatchedScheduler(Scheduler):
     """Notes that the client has come."""
 
-    def __init__(self, ends: _Ends, on_node_gone: Callable[[str], None]) -> None:
-        super().__init__(on_session_over=ends.session_over, on_node_gone=on_node_gone, on_fault=ends.fault)
+    def __init__(self, ends: _Ends, on_node_gone: Callable[[str], None], options: Options) -> None:
+        super().__init__(
+            on_session_over=ends.session_over,
+            on_node_gone=on_node_gone,
+            on_fault=ends.fault,
+            clock=monotonic_ns,
+            make_dialler=_dialling(options),
+            arguments=_arguments(options),
+            ask_s=options.ask_s,
+            beat_s=options.pulse_s,
+        )
         self._ends = ends
 
     def link_up(self, link: Any) -> None:
         """Somebody is there."""
         self._ends.began = True
         super().link_up(link)
+
+
+def _encryption(options: Options) -> Encryption | None:
+    """Made when a network comes into play, for its certificates cost 50 to 150 ms."""
+    if options.credential is None:
+        return None
+    from lightwork.transport.tls import Encryption
+
+    return Encryption(options.credential)
+
+
+def _to_write(address: str) -> str:
+    """Where we listen, as it is written on other machines."""
+    from lightwork.transport.interfaces import address_to_tell  # only then
+
+    host, port = split_host_port(split(address)[1])
+    return join_host_port(address_to_tell() if host in (ALL, "0.0.0.0", "::") else host, port)
+
+
+def _dialling(options: Options) -> Callable[[Receiver, Tell], Dialler]:
+    def make(receiver: Receiver, tell: Tell) -> Dialler:
+        from lightwork.scheduler.service.dialler import Dialler
+
+        return Dialler(receiver, tell, _hello("scheduler", options), _encryption(options))
+
+    return make
+
+
+def _arguments(options: Options) -> Reader | None:
+    return None if options.arena_args is None else Reader(options.arena_args)
+
+
+class Reader:
+    """The arena that the client writes arguments into: those for other machines are read from there."""
+
+    def __init__(self, place: int | str) -> None:
+        self._place = place
+        self._arena: Arena | None = None  # mapped when it is needed
+
+    def view(self, reference: bytes) -> memoryview:
+        """The bytes that an arena reference means."""
+        if self._arena is None:
+            self._arena = _open_arena(self._place)
+        return self._arena.view(*ARENA_REFERENCE.unpack(reference))
+
+
+def _open_arena(place: int | str) -> Arena:
+    return Arena(place) if isinstance(place, int) else Arena.open(place)
 
 
 def _say(address: str) -> None:

@@ -20,8 +20,18 @@ class Options(Struct, frozen=True, kw_only=True):
     portable: bool
     uvloop: bool | None
     address: str = ""
+    local: bool = True
+    credential: Any = None  # a Credential, whose own text shows no secret
+    weak_secret: bool = False
+    listen: str = ""
+    pulse_s: float = 0.0
+    ask_s: float = 0.0
 
 
 def read(given: dict[str, Any]) -> Options:
     """Checked; msgspec.ValidationError names what is wrong."""
+    if given.get("credential") is not None:
+        from lightwork.security.credential import Credential  # only then
+
+        given = {**given, "credential": convert(given["credential"], Credential)}
     return convert(given, Options)

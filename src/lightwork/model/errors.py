@@ -138,6 +138,14 @@ class WrongCredential(PeerError):
     """The other side does not hold our credential."""
 
 
+class NodeBusy(PeerError):
+    """The node serves another scheduler."""
+
+
+class AlreadyConnected(PeerError):
+    """The node is this scheduler's already, by another address."""
+
+
 class LinkBroken(PeerError):
     """The connection to the other side broke."""
 

@@ -3,7 +3,8 @@
     pickle, protocol 5 -- no byte 0x93 in it: nothing of it goes by name, done
                        -- or every name belongs to an installed module or to one shipped with the computation
                        -- else: by value (cloudpickle), once the computation brings the local modules and the
-                          classes of `__main__` that this needs (`Needs`), so that the next job names them only
+                          classes of `__main__` that this needs (`Needs`), so that the next job names them only.
+                          What then is still by value is bytecode: the job is for workers of our version of Python
 
 Protocol 5 names functions and classes by STACK_GLOBAL alone, whose code is 0x93; a false alarm costs microseconds.
 """
@@ -13,11 +14,12 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Callable, Iterable
+from types import MethodType
 from typing import Any
 
 from lightwork.config import limits
 from lightwork.payload import explain, gather, modules
-from lightwork.payload.computation import PackedComputation, with_more
+from lightwork.payload.computation import PackedComputation, for_own_version, with_more
 from lightwork.payload.gather import Payload
 from lightwork.wire.messages import FUNCTION, Computation
 
@@ -26,8 +28,11 @@ _BY_NAME = b"\x93"
 _SUSPECT = 64 << 10  # arguments that alone are so large are not even tried in one piece
 _LONG = frozenset((bytes, str))
 _HEAVY = frozenset((bytes, str, bytearray))
-
-
+_MAKERS = tuple(
+    b"\x8c%c%s" % (len(name), name)
+    for name in (b"_make_function", b"_make_skeleton_class", b"_make_skeleton_enum", b"CodeType")
+)
+_CODE = "the arguments of the job hold functions or classes that the program made"
 _ATOMS = frozenset((int, float, bool, type(None)))
 
 
@@ -55,13 +60,24 @@ def pack_job(
 ) -> tuple[PackedComputation, Payload]:
     """A job's arguments, and the computation it belongs to: another than `packed` if that has to bring more.
 
+    One that is `pinned` is for this job alone: its arguments are nothing for other versions of Python.
     Raises CannotTravel naming the argument and the place in it.
     """
     try:
-        return packed, pack_arguments(args, kwargs, packed)
+        payload = pack_arguments(args, kwargs, packed)
     except Needs as needs:
-        wider = with_more(packed, needs.modules, needs.classes)
-        return wider, pack_arguments(args, kwargs, wider)
+        packed = with_more(packed, needs.modules, needs.classes)
+        payload = pack_arguments(args, kwargs, packed)
+    if not packed.wire.untravellable and _has_code(payload):
+        packed = for_own_version(packed, _CODE)
+    return packed, payload
+
+
+def _has_code(payload: Payload) -> bool:
+    """Whether functions or classes go by value: cloudpickle says so by name, also in pickles inside of pickles."""
+    if isinstance(payload, bytes):
+        return _BY_NAME in payload and any(name in payload for name in _MAKERS)
+    return any(name in piece for piece in payload.texts(_SUSPECT) for name in _MAKERS)
 
 
 def pack_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], packed: PackedComputation | None = None) -> Payload:
@@ -106,7 +122,12 @@ def _pack_by_value(args: tuple[Any, ...], kwargs: dict[str, Any], packed: Packed
 
 def _is_of_main(kind: type) -> bool:
     """Whether it is one that stays: sending each class that is made for one job ahead of that job would not pay."""
-    return kind.__module__ == "__main__" and getattr(sys.modules["__main__"], kind.__qualname__, None) is kind
+    if kind.__module__ != "__main__":
+        return False
+    found: Any = sys.modules["__main__"]
+    for name in kind.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is kind
 
 
 class _NotByName(Exception):
@@ -131,6 +152,8 @@ class _ByName(pickle.Pickler):
             from lightwork.payload.pickling import class_by_number
 
             return class_by_number(obj)
+        if type(obj) is MethodType and getattr(obj.__self__, obj.__name__, None) == obj:
+            return NotImplemented  # by its name, of the object it is bound to
         home = getattr(obj, "__module__", None)  # of an instance: its class's
         if home not in _installed and home is not None and home not in self._shipped:
             if id(type(obj)) in self._known:

@@ -41,6 +41,10 @@ class LargePayload:
         lengths = [sum(piece.nbytes for piece in pieces), *(buffer.nbytes for buffer in buffers)]
         self._header, self._offsets, self.size = segments.plan(lengths)
 
+    def texts(self, most: int) -> list[bytes]:
+        """The pieces of the pickle itself that are no larger than this: what is, is data."""
+        return [piece.tobytes() for piece in self._pieces if piece.nbytes <= most]
+
     def write_into(self, target: memoryview) -> None:
         """Write the payload to the beginning of `target`, which has at least `size` bytes."""
         target[: len(self._header)] = self._header

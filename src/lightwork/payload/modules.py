@@ -117,7 +117,7 @@ def imports_of_code(code: types.CodeType, package: str) -> Iterator[str]:
 def imports_of_source(source: str, package: str) -> Iterator[str]:
     """Names of modules that a source text may import; nothing if it is no Python of this version."""
     try:
-        tree = _parsed(source)
+        tree = parsed(source)
     except (SyntaxError, ValueError):
         return
     for node in ast.walk(tree):
@@ -128,7 +128,7 @@ def imports_of_source(source: str, package: str) -> Iterator[str]:
             yield from _candidates(node.module or "", node.level, [alias.name for alias in node.names], package)
 
 
-def _parsed(source: str) -> ast.Module:
+def parsed(source: str) -> ast.Module:
     """As `ast.parse`, which in CPython 3.11 counts its depth for all threads together, and stumbles when two parse at
     once (gh-106905): so ours take turns, and if it met a thread of the user's, we try again."""
     for _ in range(10):

@@ -27,10 +27,17 @@ def a_thing(value: Any) -> str:
     return f"a{'n' if name[0] in 'aeiouAEIOU' else ''} {name}"
 
 
+_GLOBAL = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")  # the last two in the bodies of classes
+
+
 def globals_of(code: types.CodeType) -> set[str]:
     """Names that code, and the code inside it, looks up in its module."""
-    found = {str(step.argval) for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"}
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            found |= globals_of(constant)
-    return found
+    steps = list(dis.get_instructions(code))
+    stored = {step.argval for step in steps if step.opname == "STORE_NAME"}
+    found = {str(step.argval) for step in steps if step.opname in _GLOBAL and step.argval not in stored}
+    return found | globals_inside(code)
+
+
+def globals_inside(code: types.CodeType) -> set[str]:
+    """Those that only the code inside it looks up."""
+    return {name for inner in code.co_consts if isinstance(inner, types.CodeType) for name in globals_of(inner)}

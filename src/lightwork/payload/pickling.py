@@ -84,7 +84,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         is_class = isinstance(obj, type)
         if is_class and id(obj) in self._knows:
             return class_by_number(obj)
-        reduced = _reduced_here(obj)
+        reduced = reduced_here(obj)
         if reduced is NotImplemented:
             reduced = super().reducer_override(obj)
         self._note(obj, is_class, reduced)
@@ -108,7 +108,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
                 record.references.add(home)
 
 
-def _reduced_here(obj: Any) -> Any:
+def reduced_here(obj: Any) -> Any:
     """What cloudpickle leaves out: functions with a cache, and the weak dictionaries inside of singledispatch."""
     if isinstance(obj, _LRU):
         if getattr(sys.modules.get(obj.__module__), obj.__qualname__, None) is obj and obj.__module__ != "__main__":
@@ -116,6 +116,8 @@ def _reduced_here(obj: Any) -> Any:
         options = obj.cache_parameters()
         parts = (obj.__wrapped__, options["maxsize"], options["typed"], functools._CacheInfo)
         return _LRU, parts, obj.__dict__
+    if type(obj) is functools.cached_property:  # up to Python 3.11 it has a lock
+        return functools.cached_property, (obj.func,), {"attrname": obj.attrname}
     if type(obj) in _WEAK:
         return type(obj), (dict(obj),)
     return NotImplemented

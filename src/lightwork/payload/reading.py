@@ -46,6 +46,12 @@ def unpack_value(payload: bytes) -> Any:
     return _load(data, [bytearray(buffer) for buffer in buffers])
 
 
+def unpack_memory(payload: memoryview) -> Any:
+    """The value of a payload whose memory nobody else uses: arrays are views of it, and writable if it is."""
+    data, *buffers = segments.split(payload)
+    return _load(data, buffers)
+
+
 def _load(data: memoryview, buffers: Sequence[object]) -> Any:
     if _CLASS_BY_VALUE in data[:_LOOKED_AT].tobytes() or len(data) > _LOOKED_AT:
         from lightwork.payload import unpickling  # cloudpickle takes its time to import

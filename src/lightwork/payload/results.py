@@ -9,6 +9,7 @@ of model/errors.py that says what happened, where, and what to do.
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from lightwork.kit import text
 from lightwork.model import errors
 from lightwork.model.states import JobState
-from lightwork.payload.reading import ArenaReader, unpack_value
+from lightwork.payload.reading import ArenaReader, unpack_memory, unpack_value
 from lightwork.wire import outcome
 from lightwork.wire.outcome import Outcome, Stream
 
@@ -45,9 +46,18 @@ class Ended(msgspec.Struct):
 
 
 def unpack_outcome(
-    state: JobState, status: int, data: bytes | memoryview, *, program: bool = False, arena: ArenaReader | None = None
+    state: JobState,
+    status: int,
+    data: bytes | memoryview,
+    *,
+    program: bool = False,
+    arena: ArenaReader | None = None,
+    apart: memoryview | None = None,
 ) -> Ended:
-    """Read an outcome as Results brings it. What a job did is in `error`; ValueError if these bytes are no outcome."""
+    """Read an outcome as Results brings it, with the value that came `apart`, if one did.
+
+    What a job did is in `error`; ValueError if these bytes are no outcome.
+    """
     ended = outcome.decode_outcome(bytes(data)) if status & outcome.ENVELOPE else Outcome(bytes(data))
     kind = status & outcome.KIND_MASK
     result = Ended(stdout=output_of(ended.stdout), stderr=output_of(ended.stderr))
@@ -57,15 +67,25 @@ def unpack_outcome(
     if state == JobState.FINISHED and program:
         result.value = result.exit_code = 0
     elif state == JobState.FINISHED:
-        _read_value(result, bool(status & outcome.IN_ARENA), ended.value, arena)
+        _read_value(result, lambda: _value_of(status, ended.value, arena, apart))
     else:
         _read_failure(result, state, kind, fields, ended.failure.get("exception", b""), program)
     return result
 
 
-def _read_value(result: Ended, in_arena: bool, value: bytes, arena: ArenaReader | None) -> None:
+def _value_of(status: int, value: bytes, arena: ArenaReader | None, apart: memoryview | None) -> Any:
+    if status & outcome.IN_ARENA:
+        return _from_arena(arena, value)
+    if not status & outcome.APART:
+        return unpack_value(value)
+    if apart is None:
+        raise ValueError("it has not come")
+    return unpack_memory(apart)
+
+
+def _read_value(result: Ended, read: Callable[[], Any]) -> None:
     try:
-        result.value = _from_arena(arena, value) if in_arena else unpack_value(value)
+        result.value = read()
     except Exception as error:  # noqa: BLE001 - a __setstate__ of the user's may raise anything
         result.error = errors.ResultCannotTravel(
             f"the job returned a value that cannot be rebuilt here: {type(error).__name__}: {error}",

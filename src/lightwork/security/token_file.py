@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from lightwork.model.errors import Unreachable, WrongCredential
+from lightwork.security import private_file
 
 DIAL, LISTEN = "dial", "listen"
 _KEY_BYTES = 32
@@ -59,16 +60,7 @@ class Token:
 
 def create(path: str | Path, address: str, token: Token) -> None:
     """Write the file anew (0600), whole or not at all: the listener's address and its token."""
-    path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", encoding="ascii") as file:
-            file.write(f"{address}\n{token.hex()}\n")
-        os.replace(draft, path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
+    private_file.create(Path(path), f"{address}\n{token.hex()}\n")
 
 
 def read(path: str | Path) -> tuple[str, Token]:

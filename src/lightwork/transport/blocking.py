@@ -18,18 +18,22 @@ import time
 import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightwork.config.limits import SEND_QUEUE_MAX, WRITE_MAX
 from lightwork.config.timers import LINK_CLOSE_S
 from lightwork.model.errors import ForkedCluster, LightworkError, LinkBroken
-from lightwork.transport.link import Batch, Link, Sink, broken
+from lightwork.transport.link import Batch, Line, Link, Sink, broken
+from lightwork.transport.reach import peer_of
 from lightwork.transport.tuning import tune
 from lightwork.transport.waiting import Waiter, wait_writable
 from lightwork.wire.connection import Connection
 from lightwork.wire.frames import Buffer
 from lightwork.wire.messages import Message
 from lightwork.wire.streams import Source
+
+if TYPE_CHECKING:
+    from lightwork.transport.tls import Encryption
 
 _SENDER_WRITES = 4  # a sender gives the socket so much at most, and leaves the rest to the reader
 _READER_WRITES = 16  # then the reader looks for what came
@@ -39,14 +43,20 @@ _NAP_S = 1.0  # whoever waits looks up at least so often
 class BlockingLink(Link):
     """One end of a connected socket, for threads. `dial.connect` makes one."""
 
-    def __init__(self, sock: socket.socket, connection: Connection, address: str) -> None:
+    def __init__(
+        self, sock: socket.socket, connection: Connection, address: str, encryption: Encryption | None = None
+    ) -> None:
         super().__init__(connection)
         self.address = address
+        self.heard = False  # something has come
         self.error: LightworkError | None = None  # set when it is lost
         self.on_backlog: Callable[[], None] | None = None  # bytes were left over, and nobody is in `receive`
         sock.setblocking(False)
         tune(sock)
-        self._line = connection
+        self._line: Line = connection
+        if encryption is not None:
+            self._line = encryption.line(connection, address)
+            self.address, self.local_address = peer_of(sock.getpeername()), peer_of(sock.getsockname())
         self._sock = sock
         self._waiter = Waiter(sock)
         self._lock = threading.RLock()
@@ -195,14 +205,15 @@ class BlockingLink(Link):
         if not count:
             self._lose(LinkBroken("the other side has left") if self.left else broken("the other side closed it"))
             return None
-        frames = self._line.reader.received(count)
+        self.heard = True
+        frames = self._line.cut(count)
         with self._lock:
             batch = self._line.judge(frames)
         batch = self._route(batch)
         with self._lock:
             self._pump(_READER_WRITES)
-        if self._line.error is not None:
-            self._lose(self._line.error)
+        if self._talk.error is not None:
+            self._lose(self._talk.error)
         return batch if frames else None
 
     def _consumed(self, stream: int, size: int) -> None:
@@ -217,7 +228,7 @@ class BlockingLink(Link):
             return
         with self._lock:
             if self.error is None:
-                self._line.close(reason)
+                self._talk.close(reason)
         self.drain(0, timeout)
         self.abort()
 
@@ -233,7 +244,7 @@ class BlockingLink(Link):
             if self.error is not None:
                 return
             self.error = error
-            self._line.lost()
+            self._talk.lost()
             self._mute = True
             self._unsent.clear()
         try:

@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import socket
 import time
+from typing import TYPE_CHECKING
 
+from lightwork.config import timers
 from lightwork.config.timers import HELLO_S
-from lightwork.model.errors import Unreachable
+from lightwork.model.errors import LightworkError, Unreachable
 from lightwork.security.token_file import DIAL, Token
-from lightwork.transport.address import demanding, target, with_proof
+from lightwork.transport import reach
+from lightwork.transport.address import TCP, demanding, split, split_host_port, target, with_proof
 from lightwork.transport.blocking import BlockingLink
+from lightwork.transport.link import Batch, broken
 from lightwork.wire.connection import Connection
 from lightwork.wire.dialogue import Check, accept
 from lightwork.wire.messages import Hello
 
+if TYPE_CHECKING:
+    from lightwork.transport.tls import Encryption
+
 
 def connect(
-    address: str, hello: Hello, check: Check = accept, token: Token | None = None, timeout: float = HELLO_S
+    address: str,
+    hello: Hello,
+    check: Check = accept,
+    token: Token | None = None,
+    timeout: float | None = None,
+    *,
+    encryption: Encryption | None = None,
 ) -> BlockingLink:
-    """Dial `unix:PATH`, `loopback:PATH`, or `tcp:127.0.0.1:PORT` with its token; the link is up on return.
+    """Dial `unix:PATH`, `loopback:PATH`, or `tcp:HOST:PORT` with encryption (or on 127.0.0.1 with its token).
 
-    Unreachable: nobody there. PeerError: there is, but it refused, or is none of ours.
+    The link is up on return. Unreachable: nobody there. PeerError: there is, but it refused, or is none of ours.
     """
+    if encryption is not None and split(address)[0] == TCP:
+        return _connect_encrypted(split(address)[1], hello, check, timeout or timers.CONNECT_S, encryption)
+    timeout = timeout or HELLO_S
     family, where, token = target(address, token)
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -29,8 +45,32 @@ def connect(
         sock.connect(where)
     except OSError as error:
         sock.close()
+        if isinstance(where, str):
+            raise reach.no_socket(where, error) from None
         raise Unreachable(f"nobody answers at {address}: {error}") from None
     return adopt(sock, with_proof(hello, token, DIAL), demanding(check, token, listening=False), address, timeout)
+
+
+def _connect_encrypted(where: str, hello: Hello, check: Check, timeout: float, encryption: Encryption) -> BlockingLink:
+    """All within the time."""
+    from lightwork.transport import lookup, race
+
+    host, port = split_host_port(where)
+    end = time.monotonic() + timeout
+    addresses = lookup.resolve(host, port, timeout)
+    sock = race.connect(where, addresses, end - time.monotonic())
+    try:
+        link = BlockingLink(sock, Connection(hello, listening=False, check=check), where, encryption)
+    except OSError as error:  # it has gone again
+        sock.close()
+        raise reach.not_up(where, False, broken(str(error))) from None
+    try:
+        _settle(link, end)
+    except LightworkError as error:
+        raise reach.not_up(where, link.heard, error) from None
+    if not link.up:
+        raise reach.says_nothing(where, link.heard)
+    return link
 
 
 def adopt(
@@ -40,15 +80,20 @@ def adopt(
     end = time.monotonic() + timeout
     connection = Connection(hello, listening=False, check=check, now=end - HELLO_S)
     link = BlockingLink(sock, connection, address)
-    early = []
+    _settle(link, end)
+    connection.tick(max(end, time.monotonic()))
+    if connection.error is not None:
+        raise connection.error
+    return link
+
+
+def _settle(link: BlockingLink, end: float) -> None:
+    """Until it is up, or time is up: then it is closed. Raises why it will not be."""
+    early: Batch = []
     try:
-        while not link.up and connection.error is None:
+        while not link.up and time.monotonic() < end:
             early += link.receive(max(0.0, end - time.monotonic()))
-            connection.tick(time.monotonic())
     finally:
         if not link.up:
             link.abort()
-    if connection.error is not None:
-        raise connection.error
     link.put_back(early)
-    return link

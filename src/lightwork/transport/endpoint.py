@@ -4,65 +4,122 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from typing import TYPE_CHECKING
 
+from lightwork.config import timers
 from lightwork.config.timers import HELLO_S
-from lightwork.model.errors import StartFailed, Unreachable
+from lightwork.model.errors import LightworkError, StartFailed, Unreachable
 from lightwork.security.token_file import DIAL, LISTEN, Token
-from lightwork.transport import loopback, unix
-from lightwork.transport.address import BACKLOG, LOOPBACK, UNIX, demanding, split, target, with_proof
-from lightwork.transport.link import Link, Receiver
+from lightwork.transport import loopback, reach, soon, tcp, unix
+from lightwork.transport.acceptor import Acceptor
+from lightwork.transport.address import (
+    ALL,
+    LOOPBACK,
+    TCP,
+    UNIX,
+    demanding,
+    join_host_port,
+    split,
+    split_host_port,
+    target,
+    with_proof,
+)
+from lightwork.transport.link import Link, Receiver, broken
 from lightwork.transport.stream import StreamLink, settled
 from lightwork.wire.connection import Connection
 from lightwork.wire.dialogue import Check, accept
 from lightwork.wire.messages import Hello
 
+if TYPE_CHECKING:
+    from lightwork.transport.tls import Encryption
+
+_CLOSING_TURNS = 3  # of the loop, until a listener that was closed just now has let go of its port
+
 
 class Listener:
     """An open address. `close` takes no more links; those that are up stay."""
 
-    def __init__(self, address: str, server: asyncio.Server, trace: unix.Trace) -> None:
-        self.address = address
-        self._server = server
+    def __init__(self, address: str, acceptor: Acceptor, trace: unix.Trace | None = None) -> None:
+        self.address = address  # with the real port
+        self._acceptor = acceptor
         self._trace = trace
 
     def close(self) -> None:
         """Stop listening and remove the path."""
-        self._trace.remove()
-        self._server.close()
+        if self._trace is not None:
+            self._trace.remove()
+        self._acceptor.close()
 
 
-async def listen(address: str, receiver: Receiver, hello: Hello, check: Check = accept) -> Listener:
-    """Listen at `unix:PATH` or `loopback:PATH`; `check` may refuse a hello."""
-    kind, path = split(address)
-    token: Token | None = None
+async def listen(
+    address: str,
+    receiver: Receiver,
+    hello: Hello,
+    check: Check = accept,
+    *,
+    encryption: Encryption | None = None,
+    free: bool = False,
+) -> Listener:
+    """Listen at `unix:PATH`, `loopback:PATH`, or `tcp:HOST:PORT` with encryption; `check` may refuse a hello.
+
+    With `free`, the next free port if this one is taken. StartFailed: it cannot be.
+    """
+    kind, rest = split(address)
+    token, trace = None, None
     if kind == UNIX:
-        sock = unix.open_listener(path)
+        sockets = [unix.open_listener(rest)]
+        trace = unix.Trace(rest)
     elif kind == LOOPBACK:
-        sock = loopback.open_listener()
-        token = loopback.announce(path, sock)
+        sockets = [loopback.open_listener()]
+        token = loopback.announce(rest, sockets[0])
+        trace = unix.Trace(rest)
     else:
-        raise StartFailed(f"cannot listen at {address}", hint="unix:/path or loopback:/path")
+        sockets = await _network_listeners(rest, free, encryption)
+        address = f"{TCP}:{join_host_port(split_host_port(rest)[0], tcp.port_of(sockets[0]))}"
     hello = with_proof(hello, token, LISTEN)
     check = demanding(check, token, listening=True)
+    cipher = encryption if kind == TCP else None
     loop = asyncio.get_running_loop()
 
     def accepted() -> StreamLink:
-        return StreamLink(Connection(hello, listening=True, check=check, now=loop.time()), receiver, address)
+        return StreamLink(Connection(hello, listening=True, check=check, now=loop.time()), receiver, address, cipher)
 
-    if kind == UNIX:
-        server = await loop.create_unix_server(accepted, sock=sock, backlog=BACKLOG)
-    else:
-        server = await loop.create_server(accepted, sock=sock, backlog=BACKLOG)
-    return Listener(address, server, unix.Trace(path))
+    def refused(error: LightworkError) -> None:
+        receiver.link_refused(address, error)
+
+    return Listener(address, Acceptor(sockets, accepted, refused), trace)
+
+
+async def _network_listeners(rest: str, free: bool, encryption: Encryption | None) -> list[socket.socket]:
+    host, port = split_host_port(rest)
+    if encryption is None:
+        raise StartFailed(
+            f"cannot listen on {rest} without a credential", hint="`lightwork secret --save` makes one for this user"
+        )
+    places = tcp.everywhere(port) if host == ALL else await soon.resolve_soon(host, port, timers.CONNECT_S)
+    for _ in range(_CLOSING_TURNS):
+        try:
+            return tcp.open_listeners(host, port, places, free=False)
+        except StartFailed:
+            await asyncio.sleep(0)
+    return tcp.open_listeners(host, port, places, free)
 
 
 async def connect(
-    address: str, receiver: Receiver, hello: Hello, check: Check = accept, token: Token | None = None
+    address: str,
+    receiver: Receiver,
+    hello: Hello,
+    check: Check = accept,
+    token: Token | None = None,
+    *,
+    encryption: Encryption | None = None,
 ) -> Link:
-    """Dial `unix:PATH`, `loopback:PATH`, or `tcp:127.0.0.1:PORT` with its token; the link is up on return.
+    """Dial `unix:PATH`, `loopback:PATH`, or `tcp:HOST:PORT` with encryption (or on 127.0.0.1 with its token).
 
-    Unreachable: nobody there. PeerError: there is, but it refused, or is none of ours.
+    The link is up on return. Unreachable: nobody there. PeerError: there is, but it refused, or is none of ours.
     """
+    if encryption is not None and split(address)[0] == TCP:
+        return await _connect_encrypted(split(address)[1], receiver, hello, check, encryption)
     _, where, token = target(address, token)
     connection = _dialler(with_proof(hello, token, DIAL), demanding(check, token, listening=False))
     loop = asyncio.get_running_loop()
@@ -76,8 +133,40 @@ async def connect(
     try:
         _, link = await asyncio.wait_for(dialling, HELLO_S)
     except OSError as error:  # a TimeoutError is one
+        if isinstance(where, str):
+            raise reach.no_socket(where, error) from None
         raise Unreachable(f"nobody answers at {address}: {str(error) or 'timeout'}") from None
     return await _settled(link)
+
+
+async def _connect_encrypted(
+    where: str, receiver: Receiver, hello: Hello, check: Check, encryption: Encryption
+) -> Link:
+    """All within CONNECT_S."""
+    loop = asyncio.get_running_loop()
+    host, port = split_host_port(where)
+    end = loop.time() + timers.CONNECT_S
+    addresses = await soon.resolve_soon(host, port, end - loop.time())
+    sock = await soon.connect_soon(where, addresses, end - loop.time())
+    connection = _dialler(hello, check)
+    try:
+        _, link = await loop.create_connection(lambda: StreamLink(connection, receiver, where, encryption), sock=sock)
+    except OSError as error:  # it has gone again
+        sock.close()
+        raise reach.not_up(where, False, broken(str(error))) from None
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        async with asyncio.timeout_at(end):
+            await _settled(link)
+    except TimeoutError:
+        raise reach.says_nothing(where, link.heard) from None
+    except LightworkError as error:
+        if connection.peer is not None:  # our own receiver closed it as it came up
+            raise
+        raise reach.not_up(where, link.heard, error) from None
+    return link
 
 
 async def adopt(sock: socket.socket, receiver: Receiver, hello: Hello, check: Check = accept) -> Link:

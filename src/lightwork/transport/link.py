@@ -22,6 +22,29 @@ from lightwork.wire.streams import Source, SourceFailed
 Batch: TypeAlias = list[Frame]  # (message, body), in order
 
 
+class Line(Protocol):
+    """What a socket's owner needs: a Connection, or encryption around one (see wire/connection.py)."""
+
+    def room(self) -> memoryview:
+        """Where the next bytes are to be received."""
+
+    def received(self, count: int) -> list[Frame]:
+        """The messages that they complete; `cut` and `judge` are its halves."""
+
+    def cut(self, count: int) -> list[Frame]:
+        """The half that may take long, and leaves the state of the connection alone."""
+
+    def judge(self, frames: list[Frame]) -> list[Frame]:
+        """The other half."""
+
+    @property
+    def has_output(self) -> bool:
+        """Whether there may be something to send."""
+
+    def data_to_send(self, most: int = ...) -> list[Buffer]:
+        """It is not kept."""
+
+
 class Sink(Protocol):
     """Where a fetched stream's bytes go. At its end either `finish` or `fail` is called, after `cancel` neither."""
 
@@ -52,7 +75,9 @@ class Refusal:
 class Link(ABC):
     """One connection to a peer. Not thread-safe, except for the blocking one."""
 
-    address: str  # of the other end, for people
+    address: str  # of the other end, for people; HOST:PORT over a network
+    local_address: str = ""  # of this end; over a network only
+    heard: bool = False  # bytes have come; who watches for silence may set it back
 
     def __init__(self, dialogue: Dialogue) -> None:
         self._talk = dialogue

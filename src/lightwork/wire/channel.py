@@ -16,6 +16,9 @@ LOAD (agent to worker, also what TEMPLATE carries), answered by LOADED or LOAD_F
     kind                   function | module (a module is run as `python -m name`)
     payload | payload_file cloudpickle of (call, injected, init); or the path of a file that holds it
     setup, cleanup         cloudpickle of (function, args, kwargs); absent: none
+    python                 the client's minor version ("3.11"); absent: the worker's own
+    source | source_file   in place of the four above, for workers of another version: the computation as source
+    setup_source           with source: in place of the setup and cleanup in it
     run_setup              b"1": run setup here now (portable workers; a TEMPLATE always runs it)
     directory              the computation's directory: working directory of its jobs, and on sys.path
     module_dir             where shipped modules lie: first on sys.path
@@ -32,7 +35,7 @@ injected names are best sent one to a frame:
     memory                 bytes; RLIMIT_DATA is set around the job (the agent watches the tree itself)
     stdin                  bytes that the job finds as its descriptor 0
     env.NAME               on top of the computation's
-    injected               cloudpickle of a dict: globals for these jobs only
+    injected               cloudpickle of a dict: globals for these jobs only; or that and the same as source
     chunk                  b"1": the job's first argument is a list of argument tuples, its result the list of results
     numbers                u64 column of job numbers (current_job().number, .uid), where `shift` cannot tell them
     attempts               u32 column, 1 for a job's first attempt; absent: the first of all

@@ -6,16 +6,20 @@
     serve() --> streams (bulk) --+--data_to_send()--> socket
 
 Control goes first; a piece of bulk only when no control waits, one for each call: then whatever came meanwhile is
-ahead of the next piece. These four methods (room, received, has_output, data_to_send) are the byte side of a line;
-encryption is a second class with the same four that wraps this one.
+ahead of the next piece. These methods (room, received = cut + judge, has_output, data_to_send) are the byte side of a
+line; encryption is a second class with the same methods that wraps this one.
 """
 
 from __future__ import annotations
 
+from collections import deque
+
 from lightwork.config.limits import WRITE_MAX
 from lightwork.wire.dialogue import Check, Dialogue, accept
 from lightwork.wire.frames import Buffer, Frame, FrameReader, encode_frame
-from lightwork.wire.messages import Hello, Message
+from lightwork.wire.messages import Hello, Message, Ping, Pong
+
+URGENT = (Hello, Ping, Pong)
 
 
 class Connection(Dialogue):
@@ -23,6 +27,8 @@ class Connection(Dialogue):
 
     def __init__(self, hello: Hello, *, listening: bool, check: Check = accept, now: float = 0.0) -> None:
         self.reader = FrameReader()
+        self._rest: deque[Buffer] = deque()  # of the frame that has begun
+        self._urgent: deque[list[Buffer]] = deque()  # frames that go before all others
         super().__init__(hello, listening=listening, check=check, now=now)
 
     def room(self) -> memoryview:
@@ -33,8 +39,12 @@ class Connection(Dialogue):
         """The messages that the `count` bytes now in `room()` complete, for the service. See also `error`, `peer`."""
         return self.judge(self.reader.received(count))
 
+    def cut(self, count: int) -> list[Frame]:
+        """The first half of `received`, for who cuts frames outside of the lock that the rest needs."""
+        return self.reader.received(count)
+
     def judge(self, frames: list[Frame]) -> list[Frame]:
-        """The second half of `received`, for who cuts frames outside of the lock that the rest needs."""
+        """The second half."""
         out = self.take(frames)
         if self.reader.error is not None:
             self.fail(self.reader.error)
@@ -54,23 +64,45 @@ class Connection(Dialogue):
 
     def data_to_send(self, most: int = WRITE_MAX) -> list[Buffer]:
         """Control messages of up to `most` bytes, or, if there are none, one chunk. Take them: they are not kept."""
-        control = self._control
-        if not control:
+        if not self._control and not self._rest and not self._urgent:
             chunk = self._chunk()
             return [] if chunk is None else encode_frame(*chunk)
         out: list[Buffer] = []
         left = most
-        while control and left > 0:
-            data = control.popleft()
+        while left > 0 and (self._rest or self._begin_frame()):
+            data = self._rest.popleft()
             if len(data) > left:
                 view = memoryview(data)
-                control.appendleft(view[left:])
+                self._rest.appendleft(view[left:])
                 data = view[:left]
             left -= len(data)
             out.append(data)
         self.queued_bytes -= most - left
         return out
 
-    def _pack(self, message: Message, body: Buffer) -> tuple[list[Buffer], int]:
+    def _begin_frame(self) -> bool:
+        """The next one; a sign of life does not wait behind megabytes, or a slow line would look like a dead one."""
+        for queue in (self._urgent, self._control):
+            if queue:
+                self._rest += queue.popleft()
+                return True
+        return False
+
+    @property
+    def has_output(self) -> bool:
+        """Whether there may be something to send."""
+        return bool(self._rest or self._urgent) or super().has_output
+
+    def _drop_output(self) -> None:
+        self._rest.clear()
+        self._urgent.clear()
+        super()._drop_output()
+
+    def _put(self, message: Message, body: Buffer = b"") -> None:
+        items, size = self._pack(message, body)
+        (self._urgent if type(message) in URGENT else self._control).extend(items)
+        self.queued_bytes += size
+
+    def _pack(self, message: Message, body: Buffer) -> tuple[list[list[Buffer]], int]:
         data = encode_frame(message, body)
-        return data, sum(map(len, data))
+        return [data], sum(map(len, data))

@@ -21,7 +21,14 @@ from msgspec.structs import replace
 
 from lightwork.config.limits import SEND_QUEUE_MAX
 from lightwork.config.timers import HELLO_S
-from lightwork.model.errors import PeerError, ProtocolError, VersionMismatch, WrongCredential
+from lightwork.model.errors import (
+    AlreadyConnected,
+    NodeBusy,
+    PeerError,
+    ProtocolError,
+    VersionMismatch,
+    WrongCredential,
+)
 from lightwork.wire.frames import Buffer, Frame
 from lightwork.wire.messages import (
     PROTOCOL,
@@ -41,10 +48,13 @@ from lightwork.wire.streams import Asker, Server, Source
 Check: TypeAlias = Callable[[Hello], Refused | None]
 
 VERSION, CREDENTIAL, PROTOCOL_CODE, TOO_LATE = "version", "credential", "protocol", "late"
+BUSY, CONNECTED = "busy", "connected"  # a node's words to a scheduler: somebody else has it; you have it already
 _REFUSALS: dict[str, type[PeerError]] = {
     VERSION: VersionMismatch,
     CREDENTIAL: WrongCredential,
     PROTOCOL_CODE: ProtocolError,
+    BUSY: NodeBusy,
+    CONNECTED: AlreadyConnected,
 }
 _NOMINAL = 64  # what a message counts in the queue beside its body, where it is not encoded
 
@@ -62,7 +72,7 @@ def check_version(theirs: Hello, ours: Hello) -> Refused | None:
     return Refused(
         VERSION,
         f"{_who(theirs)} speaks protocol {theirs.protocol}, {_who(ours)} speaks {spoken}",
-        "install the same version of Lightwork on both sides",
+        "install the same version of Lightwork on both sides: pip install --upgrade lightwork",
     )
 
 
@@ -92,15 +102,6 @@ class Dialogue:
         self._held: list[tuple[list[Any], int]] = []  # waits until the link is up
         self._server = Server()
         self._asker = Asker()
-        self._inner: dict[type, Callable[..., bool]] = {
-            Hello: self._late_hello,
-            Refused: self._on_refused,
-            Goodbye: self._on_goodbye,
-            Fetch: self._on_fetch,
-            Chunk: self._on_chunk,
-            Credit: self._on_credit,
-            Ping: self._on_ping,
-        }
         if not listening:
             self._put(hello)
 
@@ -196,7 +197,7 @@ class Dialogue:
     def take(self, frames: Iterable[Frame]) -> list[Frame]:
         """What the service should see of what came."""
         out: list[Frame] = []
-        inner = self._inner
+        inner = _INNER
         for frame in frames:
             if self.error is not None:
                 break
@@ -208,7 +209,7 @@ class Dialogue:
                 out.append(frame)
             else:
                 try:
-                    if handler(message, frame[1]):
+                    if handler(self, message, frame[1]):
                         out.append(frame)
                 except PeerError as error:
                     self.fail(error)
@@ -224,6 +225,18 @@ class Dialogue:
         """The peer did what it must not: tell it why, take nothing more."""
         self._refuse(Refused(PROTOCOL_CODE, str(error)), error)
 
+    def break_off(self, error: PeerError) -> None:
+        """The line carries no further word: nothing more is said or taken."""
+        if self.error is None:
+            self.error = error
+            self._held.clear()
+            self._drop_output()
+            self._server.close()
+
+    def _drop_output(self) -> None:
+        self._control.clear()
+        self.queued_bytes = 0
+
     def _refuse(self, refused: Refused, error: PeerError) -> None:
         if self.error is None:
             self.error = error
@@ -233,7 +246,7 @@ class Dialogue:
 
     def _first(self, message: Message) -> None:
         if type(message) is Refused:
-            self.error = error_of(message)
+            self.break_off(error_of(message))
         elif type(message) is not Hello:
             self.fail(ProtocolError(f"{type(message).__name__} came before the hello"))
         else:
@@ -255,7 +268,7 @@ class Dialogue:
         raise ProtocolError("Hello: a second one")
 
     def _on_refused(self, message: Refused, body: bytes) -> bool:
-        self.error = error_of(message)
+        self.break_off(error_of(message))
         return False
 
     def _on_goodbye(self, message: Goodbye, body: bytes) -> bool:
@@ -285,3 +298,16 @@ class Dialogue:
         fetch = self._asker.next_in_line()
         if fetch is not None:
             self.send(fetch)
+
+
+# What the service does not see. Not in the object: one that refers to itself would stay until the collector comes, and
+# with it the buffers of a link that has ended.
+_INNER: dict[type, Callable[[Dialogue, Any, bytes], bool]] = {
+    Hello: Dialogue._late_hello,
+    Refused: Dialogue._on_refused,
+    Goodbye: Dialogue._on_goodbye,
+    Fetch: Dialogue._on_fetch,
+    Chunk: Dialogue._on_chunk,
+    Credit: Dialogue._on_credit,
+    Ping: Dialogue._on_ping,
+}

@@ -55,7 +55,8 @@ class Computation(Struct, array_like=True, frozen=True):
     environment: Digest = ""  # workers are shared by computations of one session with the same environment
     python: tuple[int, int] = (0, 0)  # the client's; (0, 0): any, it is a program
     source: bytes = b""  # function: the same as source text, for workers of other minor versions; see payload.source
-    untravellable: str = ""  # why there is no source; then only workers of `python` may run it
+    untravellable: str = ""  # why there is no source; then (and only then) just workers of `python` may run it
+    setup_source: bytes = b""  # an envelope whose setup and cleanup stand in place of those of `source`
 
 
 class Place(Struct, array_like=True, gc=False):
@@ -113,7 +114,7 @@ class Attempted(Struct, array_like=True, frozen=True):
 
 class Tailoring(Struct, array_like=True, frozen=True):
     """What a session's computations have on one node in place of, or beside, their own: setup with other arguments,
-    further files. `environment` is mixed into theirs, so that it differs."""
+    further files. `environment` is mixed into theirs, so that it differs; `setup_source` holds setup and cleanup."""
 
     environment: Digest = ""
     setup: bytes = b""

@@ -31,6 +31,7 @@ KIND_MASK = 0xFF
 ENVELOPE = 0x100  # the outcome bytes are an envelope, not the bare value
 IN_ARENA = 0x200  # the value lies in the node's arena: the value bytes are an arena reference
 APART = 0x400  # the value comes as a stream: it is the one of the attempt's files whose path is ""
+VALUE_FILE = "value"  # where a worker puts such a value, beside the files that the attempt sent
 
 _HEADER = struct.Struct("<QIIIIIQQ")
 _FIELD = struct.Struct("<HI")

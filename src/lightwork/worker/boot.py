@@ -5,8 +5,8 @@
     python boot.py sweep  [--below PID] [--tree PID[:START]]... [--spare PID]...
 
 A is `fd:N` or a path. The key may come in LIGHTWORK_WORKER_KEY instead. It makes the package `lightwork` of the very
-files that it lies among, adds nothing to sys.path, and gives the interpreter a clean `__main__`: what users' code looks
-up there must not be ours.
+files that it lies among, and cloudpickle of that in DIR alone; it adds nothing to sys.path, and gives the interpreter a
+clean `__main__`: what users' code looks up there must not be ours.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import sys
 
 # The allocator has read its own by now, and jobs have no business with the others.
 _DROPPED = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
-_KEPT = ("LIGHTWORK_PORTABLE",)
+_KEPT = ("LIGHTWORK_PORTABLE", "LIGHTWORK_NODE_PROCESS")
 
 
 def _register() -> None:
     """Make `import lightwork` mean the files next to us, whatever else is installed."""
-    from importlib.util import module_from_spec, spec_from_file_location
+    from importlib.util import spec_from_file_location
 
     here = os.path.dirname(os.path.abspath(__file__))
     package = os.path.dirname(here)
@@ -29,10 +29,33 @@ def _register() -> None:
         del sys.path[0]
     face = os.path.join(package, "__init__.py")
     spec = spec_from_file_location("lightwork", face, submodule_search_locations=[package])
+    _load("lightwork", spec)
+
+
+def _find_cloudpickle(directories: list) -> None:  # type: ignore[type-arg]
+    """Import it, once for all that are forked, and before users' modules have a say in where it is found.
+
+    From a directory that is lent (the agent's, which is for another interpreter) nothing else can be imported. What is
+    lent comes first: an older one, that may be installed here, does not understand what the agent's wrote.
+    """
+    if directories:
+        from importlib.machinery import PathFinder
+
+        _load("cloudpickle", PathFinder.find_spec("cloudpickle", directories))
+        return
+    try:
+        import cloudpickle  # noqa: F401
+    except ImportError:
+        pass  # jobs that need it say so
+
+
+def _load(name: str, spec) -> None:  # type: ignore[no-untyped-def]
+    from importlib.util import module_from_spec
+
     if spec is None or spec.loader is None:
-        raise SystemExit("lightwork: %s cannot be loaded" % face)
+        raise SystemExit("lightwork: %s cannot be loaded" % name)
     module = module_from_spec(spec)
-    sys.modules["lightwork"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
 
 
@@ -70,11 +93,8 @@ def main() -> None:
     _clean_main()
     part, options = sys.argv[1], _options(sys.argv[2:])
     sys.argv[:] = [""]
-    extra = options.get("cloudpickle")
-    try:
-        import cloudpickle  # noqa: F401  # found once here, for all that are forked
-    except ImportError:
-        sys.path += extra or ()
+    if part != "sweep":
+        _find_cloudpickle(options.get("cloudpickle", []))
     if part == "keeper" and sys.platform != "win32":
         from lightwork.worker import keeper
 

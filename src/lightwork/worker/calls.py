@@ -7,7 +7,7 @@ import sys
 from array import array
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
-from lightwork.wire.channel import FILE, NODE_LOG, NOT_TOLD, OUTPUT_LIMIT, PROVISIONAL, U64
+from lightwork.wire.channel import BODY_MAX, FILE, NODE_LOG, NOT_TOLD, OUTPUT_LIMIT, PROVISIONAL, U64
 from lightwork.wire.outcome import decode_fields, encode_fields
 from lightwork.wire.shared_file import STARTED
 from lightwork.worker.context import JobInfo
@@ -20,6 +20,8 @@ from lightwork.worker.travel import Packer, Parts
 
 if TYPE_CHECKING:
     from lightwork.worker.main import Worker
+
+_PROVISIONAL_MAX = BODY_MAX - 4096  # in a frame
 
 
 class Frame:
@@ -36,6 +38,7 @@ class Frame:
         self._replaced: Dict[str, Any] = {}
         self._own = ""  # the jobs' own directory; their files may be modules, which go when they go
         self._limits: Any = None
+        computation.enter()
         if self.options:
             self._read_options()
 
@@ -134,7 +137,7 @@ class Host:
             token = U64.pack(worker.words[STARTED])
             in_arena = isinstance(payload, Parts) and worker.arena.writable
             if isinstance(payload, Parts):
-                payload = worker.arena.store(worker.link, payload) if in_arena else payload.join()
+                payload = worker.arena.store(worker.link, payload) if in_arena else _inline(payload)
             worker.link.send(PROVISIONAL, token + payload, count=int(in_arena))
 
     def file(self, path: str, name: str) -> None:
@@ -164,6 +167,16 @@ class Host:
         """A line for the node's log."""
         with Shield(self._worker.hand, self._worker.words):
             self._worker.link.send(NODE_LOG, text.encode("utf-8", "backslashreplace"))
+
+
+def _inline(payload: Parts) -> bytes:
+    """For a frame. Raises ValueError: it is too large for one."""
+    if payload.size > _PROVISIONAL_MAX:
+        raise ValueError(
+            "an intermediate result of %d bytes cannot be sent from here; write it to a file and send_file() it"
+            % payload.size
+        )
+    return payload.join()
 
 
 def limit_memory(size: int) -> Any:

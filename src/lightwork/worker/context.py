@@ -47,6 +47,7 @@ class Host(Protocol):
         """Write to the node's log."""
 
 
+NODE_PROCESS = "LIGHTWORK_NODE_PROCESS"  # the variable that names the process of a node that jobs may stop
 host: Optional[Host] = None  # set by the worker
 
 
@@ -122,6 +123,19 @@ def _user_error(message: str, hint: str) -> Exception:
         return ValueError("%s\nhint: %s" % (message, hint))
     error: Exception = errors.UserError(message, hint=hint)
     return error
+
+
+def node_shutdown() -> None:
+    """Ask the node to stop, as its owner would: what runs may end, nothing new starts. For jobs, `setup` and `cleanup`
+    on nodes whose owner allows it (`lightwork node --client-shutdown`); elsewhere a UserError."""
+    import signal
+
+    process = os.environ.get(NODE_PROCESS, "")
+    if not process.isdigit() or not hasattr(signal, "SIGUSR1"):
+        raise _user_error(
+            "node_shutdown(): only its owner may stop this node", "start it with `lightwork node --client-shutdown`"
+        )
+    os.kill(int(process), signal.SIGUSR1)
 
 
 def node_log(text: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
-from typing import TYPE_CHECKING, Any, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from lightwork.wire.channel import NODE_LOG
 from lightwork.wire.outcome import (
+    APART,
     CANCELLED,
     EXITED,
     IN_ARENA,
@@ -14,9 +16,10 @@ from lightwork.wire.outcome import (
     RAISED,
     RETURNED,
     UNSENDABLE,
+    VALUE_FILE,
     Outcome,
 )
-from lightwork.wire.shared_file import BODY, CANCEL
+from lightwork.wire.shared_file import BODY, CANCEL, STARTED
 from lightwork.worker import failure
 from lightwork.worker.arena import ArenaError, NoRoom
 from lightwork.worker.kinds import ModuleExit
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from lightwork.worker.calls import Frame
     from lightwork.worker.main import Worker
 
-ROOM_WAIT_S = 60.0  # for room in the arena
+ROOM_WAIT_S = 10.0  # for room in the arena
 _AGAIN_S = 0.05
 UNSET: Any = object()  # in the place of arguments or a value that there are not yet
 
@@ -64,28 +67,47 @@ def place_value(worker: Worker, payload: Parts) -> Tuple[int, Any]:
     """A large payload goes to the arena; returns the status and the bytes for the ring, or an Outcome.
 
     Finished work is not lost for a reader that is slow: what the arena has no room for goes into the ring if it fits
-    there, or waits until the client has taken other results.
+    there, or waits for the client to take other results, and in the end goes into a file.
     """
     try:
         if worker.arena.writable:
             try:
                 return RETURNED | IN_ARENA, worker.arena.store(worker.link, payload)
             except NoRoom:
-                if payload.size > BODY // 2:
-                    return RETURNED | IN_ARENA, _store_later(worker, payload)
+                reference = _store_later(worker, payload) if payload.size > BODY // 2 else None
+                if reference is not None:
+                    return RETURNED | IN_ARENA, reference
         if payload.size <= BODY // 2:
             return RETURNED, payload.join()
-        raise ArenaError("this node has no shared memory for results")
+        _save(worker, payload)
+        return RETURNED | APART, b""
     except (ArenaError, OSError) as error:
         message = "the result has %d bytes, and %s" % (payload.size, error)
         hint = "return less at once, write it to a file and send_file() it, or use fewer such jobs at a time"
         return UNSENDABLE, Outcome(b"", failure=failure.simple("ResultTooLarge", message, hint))
 
 
-def _store_later(worker: Worker, payload: Parts) -> bytes:
-    """Try again until there is room. Raises ArenaError if there cannot be, or not in time."""
+def _save(worker: Worker, payload: Parts) -> None:
+    """Write the payload to a file, which the agent serves to the client. Raises ArenaError, OSError."""
+    spool = worker.frame.computation.spool if worker.frame is not None else ""
+    if not spool:
+        raise ArenaError("this node has no shared memory for results")
+    directory = os.path.join(spool, str(worker.words[STARTED]))
+    os.makedirs(directory, exist_ok=True)
+    path = os.path.join(directory, VALUE_FILE)
+    try:
+        with open(path, "wb") as file:
+            payload.save(file)
+    except OSError:  # the disk is full: what is there of it is in the way of others
+        if os.path.exists(path):
+            os.unlink(path)
+        raise
+
+
+def _store_later(worker: Worker, payload: Parts) -> Optional[bytes]:
+    """Try again until there is room; None if there cannot be, or not in time."""
     if payload.size > worker.arena.capacity():
-        raise ArenaError("all the node's shared memory for results is smaller")
+        return None
     worker.bell()  # results that lie in the ring may be those whose room we need
     text = "a result of %d bytes waits for room in shared memory: the client has not taken others yet" % payload.size
     worker.link.send(NODE_LOG, text.encode())
@@ -98,4 +120,4 @@ def _store_later(worker: Worker, payload: Parts) -> bytes:
             return worker.arena.store(worker.link, payload)
         except NoRoom:
             continue
-    raise ArenaError("the node had no room for it in its shared memory for %d s" % ROOM_WAIT_S)
+    return None

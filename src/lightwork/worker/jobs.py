@@ -1,4 +1,7 @@
-"""Computations as a worker holds them: unpickled once, then called job after job."""
+"""Computations as a worker holds them: unpickled once, then called job after job.
+
+A computation of our own version of Python comes as cloudpickle wrote it, one of another as source (source_loader.py).
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,19 @@ import _pickle
 import importlib
 import os
 import types
-from typing import Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
-from lightwork.worker import failure
+from lightwork.wire.outcome import decode_fields
+from lightwork.worker import arena, failure, travel
 from lightwork.worker.kinds import finish, module_runner, unpack_arguments
-from lightwork.worker.loader import Loader, Scopes, globals_of
+from lightwork.worker.loader import Loader, Scopes, WrongPython, globals_of, version
 from lightwork.worker.restore import Place
 
+if TYPE_CHECKING:
+    from lightwork.worker.source_loader import Modules
+
 _MISSING = object()
+_BOTH = b"\0LWBOTH\1"  # injected names in both forms; so says payload/source.py too
 
 
 class Setup:
@@ -37,11 +45,14 @@ class Computation:
         self.kind = text.get("kind", "function")
         self.session, self.node, self.address = (text.get(key, "") for key in ("session", "node", "address"))
         self.spool = os.fsdecode(fields.get("spool", b""))
+        self.home = text.get("python", "")  # the client's version of Python, if it was told
         self.place = _place(fields)
         self.scopes: Scopes = {}
+        self.modules: Optional[Modules] = None  # if it came as source
         self._classes: List[Any] = []
         self.call: Callable[..., Any] = _nothing
         self.unpack: Callable[[Any], Any] = _pickle.loads
+        self.unpack_segments: Callable[[List[memoryview]], Any] = arena.loads
         self.setup: Optional[Setup] = None
         self.cleanup: Optional[Setup] = None
 
@@ -52,23 +63,65 @@ class Computation:
         failure.sources.update(sources)
         if self.kind == "module":
             self.call, self.unpack = module_runner(self.name), unpack_arguments
+        elif "source" in fields or "source_file" in fields:
+            self._load_source(fields)
+        elif self.home not in ("", version()):
+            raise WrongPython(
+                "the computation holds bytecode of Python %s, this worker runs %s" % (self.home, version())
+            )
         else:
-            self._load_function(_payload(fields))
+            self._load_function(_content(fields, "payload"))
         for part in ("setup", "cleanup"):
-            if fields.get(part):
-                setattr(self, part, Setup(Loader(fields[part], self.scopes)))
+            if fields.get(part) and self.modules is None:
+                setattr(self, part, Setup(Loader(fields[part], self.scopes, self.home)))
 
     def _load_function(self, payload: bytes) -> None:
-        (call, injected, init, *rest), *self._classes = Loader(payload, self.scopes).load_all()
+        (call, injected, init, *rest), *self._classes = Loader(payload, self.scopes, self.home).load_all()
         failure.sources.update(rest[0] if rest else {})
+        self._take(call, injected, init)
+
+    def _take(self, call: Callable[..., Any], injected: Dict[str, Any], init: Optional[Callable[[], Any]]) -> None:
         self.call = call
         self.inject(injected or {})
         if init is not None:
             init()
 
+    def _load_source(self, fields: Dict[str, bytes]) -> None:
+        from lightwork.worker import source_loader
+
+        parts = decode_fields(_content(fields, "source"))
+        if fields.get("setup_source"):
+            parts.update(decode_fields(fields["setup_source"]))
+        modules = self.modules = source_loader.Modules(parts["python"].decode(), self.scopes)
+        travel.home = modules.home
+        self.unpack, self.unpack_segments = modules.unpack, modules.unpack_segments
+        try:
+            (call, injected, init), self._classes = source_loader.load(parts, modules)
+            for part in ("setup", "cleanup"):
+                if part in parts:
+                    setattr(self, part, Setup(source_loader.SourceLoader(parts[part], modules)))
+        finally:
+            failure.sources.update(modules.sources())
+        self._take(call, injected, init)
+
+    def enter(self) -> None:
+        """Its jobs come next."""
+        if self.modules is not None:
+            self.modules.enter()
+
     def loads(self, payload: bytes) -> Any:
-        """Unpickle something that belongs to this computation: its functions share one set of globals."""
-        return Loader(payload, self.scopes).load()
+        """Unpickle names for some jobs alone: their functions share the globals of this computation."""
+        parts = decode_fields(payload[len(_BOTH) :]) if payload.startswith(_BOTH) else {}
+        if self.modules is None:
+            return Loader(parts.get("pickle", payload), self.scopes, self.home).load()
+        from lightwork.worker import source_loader
+
+        if not parts:  # it is refused if there is bytecode in it
+            return source_loader.SourceLoader(payload, self.modules).load()
+        try:
+            return source_loader.load(decode_fields(parts["source"]), self.modules)[0]
+        finally:
+            failure.sources.update(self.modules.sources())
 
     def inject(self, names: Dict[str, Any]) -> Dict[str, Any]:
         """Put names where the computation's code finds them as globals; returns what they replaced, for `withdraw`."""
@@ -96,7 +149,7 @@ class Computation:
         return list(scopes.values())
 
 
-_TEXTS = frozenset(("name", "digest", "kind", "session", "node", "address"))
+_TEXTS = frozenset(("name", "digest", "kind", "python", "session", "node", "address"))
 
 
 def _place(fields: Dict[str, bytes]) -> Place:
@@ -111,10 +164,10 @@ def environment_of(fields: Dict[str, bytes]) -> Dict[str, str]:
     return {key[4:]: os.fsdecode(value) for key, value in fields.items() if key[:4] == "env."}
 
 
-def _payload(fields: Dict[str, bytes]) -> bytes:
-    if "payload" in fields:
-        return fields["payload"]
-    with open(os.fsdecode(fields["payload_file"]), "rb") as file:
+def _content(fields: Dict[str, bytes], name: str) -> bytes:
+    if name in fields:
+        return fields[name]
+    with open(os.fsdecode(fields[name + "_file"]), "rb") as file:
         return file.read()
 
 

@@ -106,7 +106,7 @@ def run_batch(worker: Worker, frame: Frame, lengths: List[int], body: memoryview
 def unpack_large(worker: Worker, frame: Frame, payload: memoryview, in_arena: bool) -> Any:
     """Large arguments: segments in the arena or in the frame, or after all a bare pickle."""
     segments = worker.arena.segments(bytes(payload)) if in_arena else arenas.copied(payload)
-    return frame.unpack(segments[0]) if len(segments) == 1 else arenas.loads(segments)
+    return frame.unpack(segments[0]) if len(segments) == 1 else frame.computation.unpack_segments(segments)
 
 
 def settler(worker: Worker) -> Callable[[int, int], Optional[Streams]]:

@@ -8,7 +8,7 @@ is put together only in shared memory.
 from __future__ import annotations
 
 import _pickle
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from lightwork.wire.segments import plan
 from lightwork.wire.shared_file import INLINE_MAX
@@ -16,6 +16,8 @@ from lightwork.wire.shared_file import INLINE_MAX
 OUT_OF_BAND_MIN = 64 * 1024  # smaller buffers are cheaper inside the pickle
 _WALK_MAX = 2_000  # objects looked at to find what cannot travel
 _DEPTH_MAX = 12
+
+home = ""  # the version of Python of the program that wants the results, if it is not ours: then no code can be sent
 
 
 class Parts(NamedTuple):
@@ -36,6 +38,14 @@ class Parts(NamedTuple):
         for offset, piece in zip(self.offsets, self.pieces):
             with memoryview(piece) as view, view.cast("B") as flat:
                 target[offset : offset + flat.nbytes] = flat
+
+    def save(self, file: BinaryIO) -> None:
+        """Write the payload to an empty file. Raises OSError."""
+        for offset, piece in zip(self.offsets, self.pieces):
+            file.seek(offset)
+            with memoryview(piece) as view, view.cast("B") as flat:
+                file.write(flat)
+        file.truncate(self.size)
 
 
 Payload = Union[bytes, Parts]
@@ -91,11 +101,9 @@ class Packer:
 
     def _dump_by_value(self, value: Any) -> None:
         """Functions and classes of `__main__`, lambdas and the like: by value, which the plain pickler cannot."""
-        import cloudpickle
-
         file = _File(self._pieces.append)
         try:
-            cloudpickle.Pickler(file, protocol=5, buffer_callback=self._out_of_band).dump(value)
+            _by_value()(file, protocol=5, buffer_callback=self._out_of_band).dump(value)
         except BaseException:
             self._fresh()
             raise
@@ -126,10 +134,20 @@ def dumps(value: Any) -> bytes:
     try:
         return _pickle.dumps(value, 5)
     except Exception:
-        import cloudpickle
+        pieces: List[bytes] = []
+        _by_value()(_File(pieces.append), protocol=5).dump(value)
+        return b"".join(pieces)
 
-        pickled: bytes = cloudpickle.dumps(value, protocol=5)
-        return pickled
+
+def _by_value() -> Any:
+    """The pickler for what the plain one cannot."""
+    if home:
+        from lightwork.worker.crossing import Pickler
+
+        return Pickler
+    import cloudpickle
+
+    return cloudpickle.Pickler
 
 
 def what_cannot_travel(value: Any, name: str = "result") -> Tuple[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from lightwork.node.core.computations import Stage
 from lightwork.node.core.core import Core
 from lightwork.node.core.held import Batch, size_of
+from lightwork.node.core.interpreters import ANY
 from lightwork.node.core.workers import Worker
 
 
@@ -20,7 +21,7 @@ def _workers(core: Core) -> Iterator[str]:
     busy = [worker for worker in core.workers if worker.load]
     if core.workers.busy != len(busy):
         yield f"{len(busy)} workers are busy, counted are {core.workers.busy}"
-    if len(busy) > core.workers.slots:
+    if len(busy) > core.workers.allowed:
         yield f"{len(busy)} workers are busy on {core.workers.slots} slots"
     idle = {worker.number for worker in core.workers if not (worker.load or worker.leaving or worker.program)}
     if {worker.number for worker in core.workers.idle()} != idle:
@@ -39,6 +40,8 @@ def _flights(worker: Worker) -> Iterator[str]:
     for flight in worker.flights:
         if flight.definition.environment is not worker.environment:
             yield f"worker {worker.number} has an attempt of another environment"
+        if flight.definition.environment.python not in (worker.python, ANY) and not worker.program:
+            yield f"worker {worker.number} has an attempt of another interpreter"
         yield from _batch(flight)
 
 
@@ -68,5 +71,8 @@ def _tokens(core: Core) -> Iterator[str]:
     stale = core.fates.ordered.difference(flying)
     if stale:
         yield f"orders about attempts that are not in flight: {sorted(stale)[:5]}"
+    homeless = core.files.arguments.difference(core.tokens())
+    if homeless:
+        yield f"arguments are kept for attempts that are not here: {sorted(homeless)[:5]}"
     if twice:
         yield f"attempts in two places: {twice[:5]}"

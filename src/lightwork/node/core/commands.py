@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from lightwork.node.core.interpreters import OWN
 from lightwork.wire.messages import Computation, File, FromNode, JobOptions
 
 
@@ -22,11 +23,13 @@ class Send(Command):
 
 
 class PlaceFiles(Command):
-    """Fetch what is missing and lay the computation's files into the environment's directory."""
+    """Fetch what is missing and lay the computation's files into the environment's directory. `python`: the interpreter
+    of that environment's workers."""
 
     session: str
     computation: Computation
     environment: str
+    python: int = OWN
 
 
 class RunSetup(Command):
@@ -46,6 +49,20 @@ class FetchJobFiles(Command):
     files: tuple[File, ...]
 
 
+class FetchArgument(Command):
+    """Have the argument of a held batch, which is one attempt, on this machine."""
+
+    batch: int
+    token: int
+    size: int
+
+
+class FreeArgument(Command):
+    """An attempt whose argument was, or is being, fetched is no more: it is not needed, however far it is."""
+
+    token: int
+
+
 class CleanSession(Command):
     """Run cleanups, end templates, delete files."""
 
@@ -56,12 +73,14 @@ class CleanSession(Command):
 
 
 class Fork(Command):
-    """Make a worker; from the template of this environment if it has one (`template`), else a blank one."""
+    """Make a worker of an interpreter; from the template of this environment if it has one (`template`), else a blank
+    one."""
 
     worker: int
     session: str = ""
     environment: str = ""
     template: bool = False
+    python: int = OWN
 
 
 class Load(Command):

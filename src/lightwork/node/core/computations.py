@@ -15,6 +15,7 @@ import enum
 from msgspec import Struct
 
 from lightwork.config.timers import WINDOW_S
+from lightwork.node.core.interpreters import ANY
 from lightwork.wire.messages import FUNCTION, Computation
 
 WINDOW_NS = int(WINDOW_S * 1e9)
@@ -40,6 +41,11 @@ class Environment(Struct, eq=False):
     template: bool = False  # workers are forked from a process where setup ran
     slot: int = 0  # of the computation that they are born with
     deaths: int = 0  # workers that died in a row without having started anything
+    python: int = ANY  # the interpreter of its workers and template; ANY: it has had only programs
+
+    def suits(self, computation: Computation, python: int) -> bool:
+        """Whether a computation for this interpreter may share it."""
+        return self.setup == computation.setup and (python == self.python or ANY in (python, self.python))
 
 
 class Definition(Struct, eq=False):
@@ -87,9 +93,9 @@ class Computations:
         """The computation, if it was given."""
         return self._known.get((session, digest))
 
-    def add(self, session: str, computation: Computation) -> Definition:
-        """A computation that is new here."""
-        definition = Definition(session, computation, self._environment(session, computation))
+    def add(self, session: str, computation: Computation, python: int = ANY) -> Definition:
+        """A computation that is new here; `python`: the number of the interpreter that it is for."""
+        definition = Definition(session, computation, self._environment(session, computation, python))
         self._known[session, computation.digest] = definition
         return definition
 
@@ -106,21 +112,27 @@ class Computations:
         self._known = {key: known for key, known in self._known.items() if key[0] != session}
         self._environments = {key: known for key, known in self._environments.items() if key[0] != session}
 
-    def with_template(self) -> list[Definition]:
-        """Those whose setup must run again if all templates are gone."""
+    def set_up(self) -> list[Definition]:
+        """Those whose setup must run again if their templates are gone."""
         return [one for one in self._known.values() if one.environment.template and one.stage is Stage.READY]
+
+    def setting_up(self) -> list[Definition]:
+        """Those whose setup is under way."""
+        return [one for one in self._known.values() if one.stage is Stage.SETTING_UP]
 
     def environment(self, session: str, name: str) -> Environment | None:
         """An environment, if there is one."""
         return self._environments.get((session, name))
 
-    def _environment(self, session: str, computation: Computation) -> Environment:
-        """Shared by name; but two setups never share one."""
+    def _environment(self, session: str, computation: Computation, python: int) -> Environment:
+        """Shared by name; but two setups never share one, nor do two interpreters."""
         name = computation.environment or computation.digest
         found = self._environments.get((session, name))
-        if found is not None and found.setup != computation.setup:
+        if found is not None and not found.suits(computation, python):
             name = computation.digest
             found = self._environments.get((session, name))
         if found is None:
             found = self._environments[session, name] = Environment(session, name, computation.setup)
+        if found.python == ANY:
+            found.python = python
         return found

@@ -17,7 +17,7 @@ from lightwork.node.core.preparation import Preparation
 from lightwork.node.core.seats import SEATS_MAX, Seats
 from lightwork.node.core.watch import Watch
 from lightwork.node.core.workers import Workers
-from lightwork.wire.messages import AttemptProvisional, Heartbeat, Returned
+from lightwork.wire.messages import AttemptProvisional, Heartbeat, HeldNow, Leaving, Returned
 
 IDLE_NS = int(IDLE_WORKER_S * 1e9)
 PREFORK_MAX = 8
@@ -30,6 +30,7 @@ class Core:
     def __init__(self, slots: int, setup_in_worker: bool = False, seats: int = SEATS_MAX) -> None:
         out: list[Command] = []
         self._out = out
+        self.leaving = False  # nothing starts any more
         self.computations = Computations()
         self.held = Held()
         self.workers = Workers(slots)
@@ -46,10 +47,17 @@ class Core:
     def handle(self, event: on.Event, now: int) -> list[Command]:
         """What follows from an event at `now` (monotonic ns). The list is the caller's."""
         self._handlers[type(event)](event, now)
+        if self.leaving:
+            self._give_back_held()
         self.dispatch.feed()
         commands = self._out[:]
         self._out.clear()
         return commands
+
+    def offer(self, pythons: list[tuple[int, int]], for_source: int = 0) -> None:
+        """The minor versions of this node's interpreters, by number; and which is for what comes as source."""
+        self.preparation.interpreters.offered = pythons
+        self.preparation.interpreters.for_source = for_source
 
     def tokens(self) -> list[int]:
         """All attempts that are here, however far they are."""
@@ -80,11 +88,16 @@ class Core:
             on.PreparationFailed: lambda event, now: prepare.failed(event.session, event.computation, event.failure),
             on.LoadFailed: self._load_failed,
             on.JobFilesFetched: lambda event, now: prepare.fetched(event.batch, event.failure, now),
+            on.ArgumentFetched: prepare.argument_fetched,
             on.TemplateDied: lambda event, now: prepare.template_died(event.session, event.environment),
+            on.KeeperDied: lambda event, now: prepare.keeper_died(event.python),
             on.SessionEnded: lambda event, now: prepare.session_ended(event.session),
             on.SessionCleaned: lambda event, now: prepare.session_cleaned(event.session, event.problems),
             on.ReturnAsked: lambda event, now: self.fates.give_back(event.tokens),
             on.StopAsked: lambda event, now: self.fates.stop(event.tokens, event.now, now),
+            on.SlotsSet: lambda event, now: self.dispatch.resize(max(event.slots, 0)),
+            on.LeaveAsked: self._leave,
+            on.HeldAsked: self._tell_held,
             on.WorkerBorn: self._born,
             on.TakenBack: self._taken_back,
             on.WorkerRetired: self._retired,
@@ -105,7 +118,23 @@ class Core:
         if definition is None:
             self._out.append(Send(Returned(event.tokens, "computation unknown here")))
             return
-        self.preparation.admit(Batch(definition, event.options, event.tokens, event.lengths, event.body))
+        batch = Batch(definition, event.options, event.tokens, event.lengths, event.body)
+        for part in batch.split(event.apart) if event.apart else [batch]:
+            self.preparation.admit(part)
+
+    def _leave(self, event: on.LeaveAsked, now: int) -> None:
+        """What has not started is given back: what is held at once (see `handle`), what lies in pipes later."""
+        if not self.leaving:
+            self.leaving = True
+            self._out.append(Send(Leaving(event.reason)))
+            flying = [token for worker in self.workers.busy_ones() for token in worker.tokens()]
+            if flying:
+                self.fates.give_back(flying)
+
+    def _give_back_held(self) -> None:
+        tokens = self.held.tokens()
+        if tokens:
+            self.fates.give_back(tokens)
 
     # --- about one worker; it may be dead by now ---
 
@@ -165,17 +194,27 @@ class Core:
         self._out.append(Send(AttemptProvisional(event.token, event.in_arena), event.body))
 
     def _beat(self, event: on.BeatDue, now: int) -> None:
-        started = {word.worker: word.started for word in event.words}
-        held, running = [], self.files.tokens()
-        for worker in self.workers.busy_ones():
-            if started.get(worker.number, 0) in worker.tokens():
-                running.append(started[worker.number])
-        if event.first:
-            run = set(running)
-            held = [token for token in self.tokens() if token not in run][:HELD_TOLD_MAX]
+        running = self._running(event.words)
+        held = self._not_among(running)[:HELD_TOLD_MAX] if event.first else []
         pids = [worker.pid for worker in self.workers if worker.pid]
         self._out.append(Send(Heartbeat(event.number, held, running, event.load, pids, event.pids)))
         self._dismiss_idle(now)
+
+    def _tell_held(self, event: on.HeldAsked, now: int) -> None:
+        running = self._running(event.words)
+        self._out.append(Send(HeldNow(event.number, self._not_among(running), running)))
+
+    def _running(self, words: list[on.Word]) -> list[int]:
+        started = {word.worker: word.started for word in words}
+        running = self.files.tokens()
+        for worker in self.workers.busy_ones():
+            if started.get(worker.number, 0) in worker.tokens():
+                running.append(started[worker.number])
+        return running
+
+    def _not_among(self, running: list[int]) -> list[int]:
+        run = set(running)
+        return [token for token in self.tokens() if token not in run]
 
     def _dismiss_idle(self, now: int) -> None:
         for worker in self.workers.idle():

@@ -43,8 +43,10 @@ class Dispatch:
         """Hand out what can be handed out now."""
         self.looking = False
         ready = self._held.ready
+        if self._workers.busy > self._workers.slots:
+            return  # there were more slots once
         if ready:
-            self._share = -(-self._held.count // self._workers.slots)
+            self._share = -(-self._held.count // max(self._workers.slots, 1))
             self._given.clear()
         while ready:
             batch = ready[0]
@@ -83,6 +85,17 @@ class Dispatch:
             worker.taking_back = worker.sent
             self._out.append(TakeBack(worker.number, worker.sent))
 
+    def resize(self, slots: int) -> None:
+        """Use so many slots. Where more are busy, only what has started goes on there; idle workers beyond them go."""
+        self._workers.resize(slots)
+        if self._workers.busy > slots:
+            for worker in self._workers.busy_ones():
+                if not worker.program:
+                    self.take_back(worker)
+        surplus = len(self._workers.idle()) - max(slots - self._workers.busy, 0)
+        for worker in self._workers.idle()[: max(surplus, 0)]:
+            self.dismiss(worker)
+
     def dismiss(self, worker: Worker) -> None:
         """An idle worker is no longer needed."""
         self._workers.leave(worker)
@@ -114,9 +127,9 @@ class Dispatch:
         worker = self._workers.add(environment)
         if environment.template:
             worker.loaded.add(environment.slot)
-            self._out.append(Fork(worker.number, environment.session, environment.name, True))
+            self._out.append(Fork(worker.number, environment.session, environment.name, True, worker.python))
         else:
-            self._out.append(Fork(worker.number))
+            self._out.append(Fork(worker.number, python=worker.python))
         return worker
 
     def _roomy_worker(self, definition: Definition) -> Worker | None:

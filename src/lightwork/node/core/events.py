@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from lightwork.node.core.interpreters import OWN
 from lightwork.wire.messages import Computation, File, JobOptions, Load
 from lightwork.wire.outcome import EMPTY, Stream
 
@@ -23,7 +24,8 @@ class ComputationGiven(Event):
 
 
 class AttemptsAssigned(Event):
-    """The scheduler wants these attempts made, in this order. IN_ARENA_BIT in a length: the payload is a reference."""
+    """The scheduler wants these attempts made, in this order. IN_ARENA_BIT in a length: the payload is a reference.
+    `apart`: attempts whose arguments are still to be fetched, with their sizes; their payloads are empty."""
 
     session: str
     computation: str
@@ -31,6 +33,7 @@ class AttemptsAssigned(Event):
     lengths: list[int]
     options: JobOptions = JobOptions()
     body: bytes | memoryview = b""
+    apart: dict[int, int] = {}
 
 
 class ReturnAsked(Event):
@@ -50,6 +53,18 @@ class SessionEnded(Event):
     """The scheduler wants all traces of a session removed."""
 
     session: str
+
+
+class SlotsSet(Event):
+    """The scheduler wants so many slots used."""
+
+    slots: int
+
+
+class LeaveAsked(Event):
+    """The node's owner wants it back: what runs may end, nothing else starts."""
+
+    reason: str = ""
 
 
 # --- preparing ---
@@ -89,6 +104,15 @@ class JobFilesFetched(Event):
     """The files of one held batch are in the cache, or cannot be had."""
 
     batch: int
+    failure: dict[str, bytes] = {}
+
+
+class ArgumentFetched(Event):
+    """The argument of a held batch is here: `payload`, or what that refers to; or it cannot be had."""
+
+    batch: int
+    payload: bytes = b""
+    in_arena: bool = False
     failure: dict[str, bytes] = {}
 
 
@@ -192,10 +216,16 @@ class SpawnFailed(Event):
 
 
 class TemplateDied(Event):
-    """A template is gone; without names: the keeper, and so all of them. Their workers have been reported."""
+    """A template is gone. Its workers have been reported."""
 
-    session: str = ""
-    environment: str = ""
+    session: str
+    environment: str
+
+
+class KeeperDied(Event):
+    """The keeper of an interpreter is gone, and so are its workers, templates and programs."""
+
+    python: int = OWN
 
 
 class OutputsCollected(Event):
@@ -260,3 +290,10 @@ class BeatDue(Event):
     load: Load
     pids: dict[str, int] = {}
     first: bool = False
+
+
+class HeldAsked(Event):
+    """The scheduler wants to know what is here."""
+
+    number: int
+    words: list[Word]

@@ -17,7 +17,7 @@ from lightwork.node.core.preparation import Preparation
 from lightwork.node.core.watch import Watch
 from lightwork.node.core.workers import Worker, Workers
 from lightwork.wire.messages import Died, Ended
-from lightwork.wire.outcome import CANCELLED, ENVELOPE, IN_ARENA, KIND_MASK, NOT_RUN, REVOKED
+from lightwork.wire.outcome import APART, CANCELLED, ENVELOPE, IN_ARENA, KIND_MASK, NOT_RUN, REVOKED
 
 
 class Fates:
@@ -297,4 +297,4 @@ def _timed(end: tuple[int, bytes], start_ns: int, age: int) -> tuple[int, int, i
 
 def _in_arena(event: on.JobsEnded) -> bool:
     """Whether results lie where only the scheduler can have them freed."""
-    return any(status & IN_ARENA for status in event.statuses)
+    return any(status & (IN_ARENA | APART) for status in event.statuses)

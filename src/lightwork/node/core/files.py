@@ -1,14 +1,17 @@
-"""Attempts whose end must wait for files: those they left (outputs) and those they sent while they ran.
+"""Attempts with files, or with an argument that was fetched for them: what follows from their end.
 
 ended --CollectOutputs--> collected --+--> Ended
 sending --> sent ---------------------+        (whichever comes last)
+
+The end waits for files that the attempt left (outputs) and for those it sent while it ran. Whichever way it ends, or
+goes back, its directory and its argument go.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
 
-from lightwork.node.core.commands import CollectOutputs, Command, ForgetJob, Send
+from lightwork.node.core.commands import CollectOutputs, Command, ForgetJob, FreeArgument, Send
 from lightwork.node.core.events import JobsEnded
 from lightwork.wire.messages import AttemptFile, Ended, File, JobOptions, Returned
 
@@ -32,6 +35,7 @@ class Files:
         self._running: dict[int, JobOptions | None] = {}  # those whose end must pass here
         self._open: dict[int, int] = {}  # files being read
         self._ends: dict[int, End] = {}
+        self.arguments: set[int] = set()  # attempts for which one was, or is being, fetched
 
     def watch(self, token: int, options: JobOptions | None) -> None:
         """This attempt has a working directory (options), or sends files."""
@@ -45,6 +49,11 @@ class Files:
     def tokens(self) -> list[int]:
         """Attempts that ended but wait."""
         return list(self._ends)
+
+    def has_argument(self, token: int) -> None:
+        """An argument is fetched for this attempt."""
+        self.watch(token, None)
+        self.arguments.add(token)
 
     def sending(self, token: int) -> None:
         """A file of a running attempt is being read."""
@@ -75,6 +84,7 @@ class Files:
         """One attempt ended, by its own word or by ours."""
         token = end.token
         options = self._running.pop(token, None)
+        self._free_argument(token)
         if options is not None and options.outputs:
             self._open[token] = self._open.get(token, 0) + 1
             self._out.append(CollectOutputs(token, options.outputs))
@@ -104,6 +114,12 @@ class Files:
         self._open.pop(token, None)
         if self._running.pop(token, None) is not None:
             self._out.append(ForgetJob(token))
+        self._free_argument(token)
+
+    def _free_argument(self, token: int) -> None:
+        if token in self.arguments:
+            self.arguments.discard(token)
+            self._out.append(FreeArgument(token))
 
     def _one_less(self, token: int, now: int) -> None:
         left = self._open.get(token, 0) - 1

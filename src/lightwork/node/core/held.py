@@ -29,7 +29,8 @@ class Batch(Struct, eq=False):
     body: bytes | memoryview
     at: int = 0
     position: int = 0  # of the first remaining payload in body
-    number: int = 0  # of a batch whose files are being fetched
+    number: int = 0  # under which it waited, or waits, for what had to be fetched
+    apart: int = 0  # size of its argument, which is still to be fetched; then this is a single attempt
 
     def __len__(self) -> int:
         return len(self.tokens) - self.at
@@ -55,6 +56,22 @@ class Batch(Struct, eq=False):
                 return max(number, 1)
         return count
 
+    def split(self, apart: dict[int, int]) -> list[Batch]:
+        """Each attempt whose argument is still elsewhere (`apart`: their sizes) as a batch of its own; in order."""
+        parts: list[Batch] = []
+        for at, token in enumerate(self.waiting(), self.at):
+            if token in apart:
+                if at > self.at:
+                    parts.append(self.take(at - self.at))
+                parts.append(self.take(1))
+                parts[-1].apart = apart[token]
+        return [*parts, self.take(len(self))] if len(self) else parts
+
+    def arrived(self, payload: bytes, in_arena: bool) -> None:
+        """Its argument is here: `payload`, or what that refers to."""
+        self.body, self.apart = payload, 0
+        self.lengths = [len(payload) | (IN_ARENA_BIT if in_arena else 0)]
+
     def without(self, tokens: set[int]) -> tuple[Batch, Batch]:
         """Two batches of what remains: those not in `tokens`, and those in it."""
         return self._picked(tokens, False), self._picked(tokens, True)
@@ -72,7 +89,8 @@ class Batch(Struct, eq=False):
                 lengths.append(length)
                 parts.append(self.body[at:end])
             at = end
-        return Batch(self.definition, self.options, picked, lengths, b"".join(parts), number=self.number)
+        body = b"".join(parts)
+        return Batch(self.definition, self.options, picked, lengths, body, number=self.number, apart=self.apart)
 
 
 def size_of(lengths: list[int]) -> int:
@@ -82,7 +100,7 @@ def size_of(lengths: list[int]) -> int:
 
 
 class Held:
-    """Batches whose computation is ready, in order; and those that wait for a computation or for files."""
+    """Batches whose computation is ready, in order; and those that wait for a computation, for files or an argument."""
 
     def __init__(self) -> None:
         self.ready: deque[Batch] = deque()
@@ -116,14 +134,14 @@ class Held:
         self.count = sum(map(len, self.ready))
 
     def fetch(self, batch: Batch) -> int:
-        """Its files are not here; the number under which it waits."""
+        """Its files, or its argument, are not here; the number under which it waits."""
         self._numbers += 1
         batch.number = self._numbers
         self._fetching[batch.number] = batch
         return batch.number
 
     def fetched(self, number: int) -> Batch | None:
-        """The batch that waited for files."""
+        """The batch that waited for this, if it still does."""
         return self._fetching.pop(number, None)
 
     def release(self, definition: Definition) -> list[Batch]:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from lightwork.node.core.commands import CleanSession, Command, FetchJobFiles, Kill, PlaceFiles, Quit, RunSetup, Send
+from lightwork.node.core import events as on
+from lightwork.node.core.commands import (
+    CleanSession,
+    Command,
+    FetchArgument,
+    FetchJobFiles,
+    Kill,
+    PlaceFiles,
+    Quit,
+    RunSetup,
+    Send,
+)
 from lightwork.node.core.computations import Computations, Definition, Environment, Stage
 from lightwork.node.core.endings import not_run
 from lightwork.node.core.files import End, Files
 from lightwork.node.core.held import Batch, Held
+from lightwork.node.core.interpreters import OWN, Interpreters
 from lightwork.node.core.seats import Seats
 from lightwork.node.core.workers import Workers
 from lightwork.wire.messages import Computation, Prepared, Released
@@ -17,6 +29,7 @@ LOAD_DEATHS = {
     "message": b"workers die while they load this computation",
     "hint": b"does importing its modules crash the interpreter? The node's log has their last output",
 }
+SETUP_DEATHS = {"type": b"SetupFailed", "message": b"the node's keeper died each time while setup ran"}
 
 
 class Preparation:
@@ -32,6 +45,7 @@ class Preparation:
         self._files = files
         self._out = out
         self.setup_in_worker = False
+        self.interpreters = Interpreters()
 
     # --- computations ---
 
@@ -39,9 +53,7 @@ class Preparation:
         """The scheduler wants a computation ready; told twice, it hears twice how it stands."""
         known = self._computations.get(session, computation.digest)
         if known is None:
-            definition = self._computations.add(session, computation)
-            self._seats.give(definition)
-            self._out.append(PlaceFiles(session, computation, definition.environment.name))
+            self._prepare(session, computation)
         elif known.stage in (Stage.READY, Stage.FAILED):
             self._tell(known)
 
@@ -95,32 +107,47 @@ class Preparation:
                     self._fail(definition, failure)
 
     def template_died(self, session: str, name: str) -> None:
-        """A template is gone with its workers, or all are with the keeper: setup runs again. Deaths follow."""
+        """A template is gone with its workers: setup runs again. Deaths follow."""
         lost = self._computations.environment(session, name)
         for worker in self._workers:
-            if lost is None or worker.environment is lost:
+            if lost is not None and worker.environment is lost:
                 self._workers.leave(worker)
-        again = [one for one in self._computations.with_template() if lost is None or one.environment is lost]
-        for definition in again:
-            definition.stage = Stage.SETTING_UP
-            definition.environment.template = False
-            self._held.suspend(definition)
-        for definition in {id(one.environment): one for one in again}.values():
-            self._run_setup(definition)
+        self._set_up_again([one for one in self._computations.set_up() if one.environment is lost])
+
+    def keeper_died(self, python: int) -> None:
+        """An interpreter's keeper is gone with all workers and templates: setups run again. Deaths follow."""
+        for worker in self._workers:
+            if worker.python == python:
+                self._workers.leave(worker)
+        under_way = [one for one in self._computations.setting_up() if one.environment.python == python]
+        for environment in {id(one.environment): one.environment for one in under_way}.values():
+            environment.deaths += 1
+        again = [one for one in under_way if one.environment.deaths < DEATHS_MAX]
+        self._set_up_again(again + [one for one in self._computations.set_up() if one.environment.python == python])
+        for definition in under_way:
+            if definition not in again:
+                self._fail(definition, SETUP_DEATHS)
 
     # --- attempts ---
 
     def admit(self, batch: Batch) -> None:
-        """An attempt stands in line when its computation and its files are here."""
+        """An attempt stands in line when its computation, its files and its argument are here."""
         stage = batch.definition.stage
         if stage is Stage.READY:
             if batch.options.files and not batch.number:
                 self._out.append(FetchJobFiles(self._held.fetch(batch), batch.definition.session, batch.options.files))
+            elif batch.apart:
+                token = batch.tokens[batch.at]
+                self._files.has_argument(token)
+                self._out.append(FetchArgument(self._held.fetch(batch), token, batch.apart))
             else:
                 self._held.add(batch)
         elif stage is Stage.FAILED:
             self._files.give_back(batch.waiting(), "the computation failed on this node")
-        elif stage is not Stage.GONE:
+        elif stage is Stage.GONE:
+            for token in batch.waiting():
+                self._files.died(token)  # it was in flight, and comes back
+        else:
             self._held.wait(batch)
 
     def readmit(self, batches: list[Batch]) -> None:
@@ -141,6 +168,20 @@ class Preparation:
         if not failure:
             self.admit(batch)
             return
+        self._not_run(batch, failure, now)
+
+    def argument_fetched(self, event: on.ArgumentFetched, now: int) -> None:
+        """The argument of an attempt is here, or cannot be had. (If nobody waits for it, it was freed.)"""
+        batch = self._held.fetched(event.batch)
+        if batch is None:
+            return
+        if event.failure:
+            self._not_run(batch, event.failure, now)
+        else:
+            batch.arrived(event.payload, event.in_arena)
+            self.admit(batch)
+
+    def _not_run(self, batch: Batch, failure: dict[str, bytes], now: int) -> None:
         status, outcome = not_run(failure)
         for token in batch.waiting():
             self._files.end(End(token, status, 0, 0, outcome), now)
@@ -168,6 +209,24 @@ class Preparation:
         self._out.append(Send(Released(session, problems)))
 
     # --- steps ---
+
+    def _prepare(self, session: str, computation: Computation) -> None:
+        python = self.interpreters.choose(computation)
+        if python is None:
+            self._fail(self._computations.add(session, computation), self.interpreters.refusal(computation))
+            return
+        definition = self._computations.add(session, computation, python)
+        environment = definition.environment
+        self._seats.give(definition)
+        self._out.append(PlaceFiles(session, computation, environment.name, max(environment.python, OWN)))
+
+    def _set_up_again(self, again: list[Definition]) -> None:
+        for definition in again:
+            definition.stage = Stage.SETTING_UP
+            definition.environment.template = False
+            self._held.suspend(definition)
+        for definition in {id(one.environment): one for one in again}.values():
+            self._run_setup(definition)
 
     def _setting_up(self, environment: Environment) -> list[Definition]:
         return [one for one in self._computations.of_environment(environment) if one.stage is Stage.SETTING_UP]

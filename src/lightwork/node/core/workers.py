@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from lightwork.node.core.computations import Environment
 from lightwork.node.core.held import LENGTH_MASK, Batch
+from lightwork.node.core.interpreters import OWN
 
 
 class Verdict(Struct):
@@ -36,6 +37,7 @@ class Worker(Struct, eq=False):
     number: int
     environment: Environment | None = None
     program: bool = False
+    python: int = OWN  # the interpreter that it runs under
     flights: deque[Batch] = msgspec.field(default_factory=deque)
     load: int = 0  # attempts in flight
     sent: int = 0
@@ -119,10 +121,11 @@ class Worker(Struct, eq=False):
 
 
 class Workers:
-    """All workers of this node. `busy` counts those with attempts in flight: never more than `slots`."""
+    """All workers of this node. `busy` counts those with attempts in flight: never more than `slots`, unless there were
+    more of these; `allowed` is that limit."""
 
     def __init__(self, slots: int) -> None:
-        self.slots = slots
+        self.slots = self.allowed = slots
         self.busy = 0
         self._all: dict[int, Worker] = {}
         self._idle: dict[int, Worker] = {}  # the longest idle first
@@ -146,6 +149,8 @@ class Workers:
         """A new one; a worker is idle."""
         self._numbers += 1
         worker = Worker(self._numbers, environment, program)
+        if environment is not None and not program:
+            worker.python = environment.python
         self._all[worker.number] = worker
         if not program:
             self._idle[worker.number] = worker
@@ -156,7 +161,7 @@ class Workers:
         del self._all[worker.number]
         self._idle.pop(worker.number, None)
         if worker.load:
-            self.busy -= 1
+            self._one_less()
 
     def sent(self, worker: Worker, flight: Batch) -> None:
         """These attempts are in flight now."""
@@ -170,11 +175,21 @@ class Workers:
 
     def emptied(self, worker: Worker, now: int) -> None:
         """Its last attempt in flight is gone. (So a take-back that is under way would find nothing but later ones.)"""
-        self.busy -= 1
+        self._one_less()
         worker.taking_back = 0
         if not worker.leaving and not worker.program:
             worker.idle_since_ns = now
             self._idle[worker.number] = worker
+
+    def resize(self, slots: int) -> None:
+        """Use so many slots from now on; those beyond that are busy stay so until they are done."""
+        self.slots = slots
+        self.allowed = max(slots, self.busy)
+
+    def _one_less(self) -> None:
+        self.busy -= 1
+        if self.allowed > self.slots:
+            self.allowed = max(self.slots, self.busy)
 
     def leave(self, worker: Worker) -> None:
         """It shall get nothing more."""
@@ -182,12 +197,12 @@ class Workers:
         self._idle.pop(worker.number, None)
 
     def idle_for(self, environment: Environment) -> Worker | None:
-        """The idle worker of an environment that worked last; else a blank one where that will do."""
+        """The idle worker of an environment that worked last; else a blank one of its interpreter if that will do."""
         blank = None
         for worker in reversed(self._idle.values()):
             if worker.environment is environment:
                 return worker
-            if worker.environment is None:
+            if worker.environment is None and worker.python == environment.python:
                 blank = worker
         return None if environment.template else blank
 

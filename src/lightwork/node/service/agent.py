@@ -5,6 +5,9 @@
                               +---- post(event) <---+---- worker links, timers, threads
 
 Events are handled one at a time: what a command brings about at once waits in line until its own event is through.
+
+An agent lives for one claim: with a private scheduler it ends with the link, in a node program (station.py) with the
+lease. Then all that it had is gone, and the next one begins with nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import os
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct, structs
@@ -30,17 +34,21 @@ from lightwork.node.service.failed import UNIMPORTANT, consequence
 from lightwork.node.service.hands import Hands
 from lightwork.node.service.hardware import LoadMeter, ask_gpus, hardware
 from lightwork.node.service.inbox import Inbox
+from lightwork.node.service.interpreters import Interpreters
 from lightwork.node.service.keeper_spawn import NO_ARENAS, Arenas, KeeperProcess
 from lightwork.node.service.lock import LOCK_NAME, Lock
 from lightwork.node.service.processes import become_subreaper
-from lightwork.node.service.regions import Allocator
 from lightwork.node.service.siblings import remove_dead_siblings
 from lightwork.node.service.stale import News, settle
+from lightwork.store.arena import Arena
+from lightwork.transport.address import host_of
 from lightwork.transport.link import Batch, Link, Receiver
-from lightwork.wire.messages import Hardware, NodeNotice, NodeReady
+from lightwork.wire.frames import Buffer
+from lightwork.wire.messages import Hardware, Message, NodeNotice, NodeReady
 
 SIBLINGS_S = 0.5  # after the start: then directories of killed sessions are removed
 LOOK_S = 0.002  # the next tick, while idle slots may take over work that waits behind other work
+Tell = Callable[[Message, Buffer], None]
 
 
 class AgentOptions(Struct):
@@ -50,12 +58,17 @@ class AgentOptions(Struct):
     slots: int
     directory: Path
     lasting: Path | None = None  # where relative `dest_path`s are; default: `directory`
-    python: str = ""  # interpreter of keepers and workers; default: our own
+    interpreters: Interpreters | None = None  # all that it offers, preferred first; None: our own alone
     address: str = ""
     arenas: Arenas = NO_ARENAS
-    results: Allocator | None = None  # the allocator of the results arena
+    arguments: Arena | None = None  # where we put arguments that we fetch; None: the clients put them there
+    results: Arena | None = None  # whose regions we give to workers
     portable: bool = bool(os.environ.get("LIGHTWORK_PORTABLE")) or sys.platform == "win32"
     sole: bool = False  # the process is the agent's own: whatever is left below it is killed at the end
+    identity: str = ""  # of the directory, the same after a restart
+    labels: dict[str, str] = {}
+    shares_memory: bool = False  # the arenas are those of the scheduler's clients
+    nice: int = 0  # of everything that it starts
 
 
 class Agent(Receiver):
@@ -65,12 +78,16 @@ class Agent(Receiver):
         self.options = options
         self.core = Core(options.slots, setup_in_worker=options.portable)
         self.directories = Directories(options.directory, options.lasting)
-        self.link: Link | None = None
+        self.link: Link | None = None  # None: there is none now; see `tell`
+        self.tell: Tell = _nobody  # says something to the scheduler
+        self.news: News = []  # of our predecessor, until somebody is told
+        self.beat_s = HEARTBEAT_S
+        self.pythons = [sys.version_info[:2]]  # whose workers it can run, preferred first
         self._hands: Hands | None = None
         self.stopped: asyncio.Future[None] | None = None
         self._keeper = keeper
         self._lock = Lock(options.directory / LOCK_NAME)
-        self._inbox = Inbox(self)
+        self.inbox = Inbox(self)
         self._events: deque[on.Event] = deque()
         self._handling = False
         self.failed = False
@@ -80,7 +97,7 @@ class Agent(Receiver):
         self._siblings: asyncio.TimerHandle | None = None
         self._prepared = False
         self._joined = False  # just now: no heartbeat since
-        self._news: News = []
+        self._over = False
         self._meter = LoadMeter(options.directory)
         self._hardware = Hardware()
 
@@ -95,32 +112,63 @@ class Agent(Receiver):
             become_subreaper()
         self._hands = Hands(self)
         self.hands.nursery.start(self._keeper)
-        self._news = await settle(self.directories, self.options.python or sys.executable)
+        self.pythons = self.hands.pythons()
+        self.news = await settle(self.directories, self.hands.interpreters.own)
         self._hardware = hardware()
         await self.hands.nursery.listen()
         if not self._hardware.gpus:
             spawn_task(self._find_gpus(), "find gpus")
 
     def attach(self, link: Link) -> None:
-        """The scheduler is at the other end of this link, which is up."""
-        self.link = link
-        self.hands.sites.address = self.options.address or link.address
-        self._send_ready(link)
+        """The scheduler is at the other end of this link, which is up, and with it we end."""
+        link.send(self.offer(link))
+        self.speak(link, link.send)
+
+    def offer(self, link: Link, claim: str = "", received: int = 0) -> NodeReady:
+        """What we say first on a link."""
+        options = self.options
+        return NodeReady(
+            options.name,
+            self._address(link),
+            options.slots,
+            self._hardware,
+            os.getpid(),
+            options.identity,
+            claim,
+            received,
+            options.shares_memory,
+            self.pythons,
+            options.labels,
+        )
+
+    def speak(self, link: Link, tell: Tell) -> None:
+        """The scheduler listens: `tell` says something to it, over this link or later ones."""
+        self.link, self.tell = link, tell
+        self.hands.sites.address = self._address(link)
+        self.hands.fetching.linked(link)
+        news, self.news = self.news, []
+        for message, body in news:
+            tell(message, body)
         self._joined = True
         if not self._prepared:
             self._prepared = True
             self.post(on.Attached())
             self._siblings = asyncio.get_running_loop().call_later(SIBLINGS_S, self._look_for_siblings)
         if self._beat is None:
-            self._beat = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._heartbeat)
+            self._beat = asyncio.get_running_loop().call_later(self.beat_s, self._heartbeat)
+
+    def _address(self, link: Link) -> str:
+        """Ours, as the scheduler sees it."""
+        return self.options.address or host_of(link.local_address)
 
     async def stop(self) -> None:
         """End all workers and programs, and leave nothing behind. Returns when it is done."""
+        self._over = True  # what still comes from threads and workers finds no core
         for timer in (self._tick, self._beat):
             if timer is not None:
                 timer.cancel()
         self._tick = self._beat = None
-        self.link = None
+        self.link, self.tell = None, _nobody
         if self._siblings is not None:  # a short session
             self._siblings.cancel()
             self._look_for_siblings()
@@ -158,7 +206,7 @@ class Agent(Receiver):
     def received(self, link: Link, batch: Batch) -> None:
         """Messages of the scheduler."""
         for message, body in batch:
-            self._inbox.take(link, message, body)
+            self.inbox.take(link, message, body)
 
     def link_lost(self, link: Link, error: LightworkError | None) -> None:
         """A private scheduler is gone, and with it all who could want a result."""
@@ -170,7 +218,7 @@ class Agent(Receiver):
 
     def post(self, event: on.Event) -> None:
         """Give an event to the core and do what it says; in line, if one is being handled."""
-        if self.failed:
+        if self.failed or self._over:
             return
         self._events.append(event)
         if self._handling:
@@ -218,8 +266,7 @@ class Agent(Receiver):
 
     def notice(self, level: str, text: str, hint: str = "") -> None:
         """Something the users of this node should read."""
-        if self.link is not None:
-            self.link.send(NodeNotice(level, text, hint))
+        self.tell(NodeNotice(level, text, hint), b"")
 
     # --- the clock ---
 
@@ -245,22 +292,19 @@ class Agent(Receiver):
             self._schedule_tick()
 
     def _heartbeat(self) -> None:
-        self._beat = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._heartbeat)
+        self._beat = asyncio.get_running_loop().call_later(self.beat_s, self._heartbeat)
         self._beats += 1
-        first, self._joined = self._joined, False
+        first = self._joined and self.link is not None
+        self._joined = self._joined and not first
         self.post(on.BeatDue(self._beats, self.hands.words(), self._meter.read(), self.pids, first))
 
     async def _find_gpus(self) -> None:
         """For the next scheduler: nothing waits for this."""
         self._hardware = structs.replace(self._hardware, gpus=await ask_gpus())
 
-    def _send_ready(self, link: Link) -> None:
-        options = self.options
-        address = self.hands.sites.address
-        link.send(NodeReady(options.name, address, options.slots, self._hardware, os.getpid()))
-        for message, body in self._news:
-            link.send(message, body)
-        self._news = []
+
+def _nobody(message: Message, body: Buffer) -> None:
+    """There is no scheduler: nothing that is said now is of any use to one that comes later."""
 
 
 def _report(error: BaseException, what: str) -> None:

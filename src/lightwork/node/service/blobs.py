@@ -8,64 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
+from lightwork.node.service.incoming_blob import THREAD_FROM_BYTES, BlobError, IncomingBlob, Stream
 from lightwork.wire.messages import File
 
+__all__ = ["BlobError", "Blobs", "check_path", "copy", "is_same"]
+
 FICLONE = 0x40049409
-THREAD_FROM_BYTES = 1 << 20  # smaller files are laid out on the spot
-
-
-class BlobError(Exception):
-    """A file cannot be had; the text says which and why."""
+CACHE_MAX = 16 << 30  # what is more than this at the start goes, the oldest first
 
 
 class Fetcher(Protocol):
-    """A link, as far as it fetches (transport.link.Link)."""
+    """Whoever fetches for us, whatever becomes of links (fetching.Fetching)."""
 
-    def fetch(self, kind: str, name: str, sink: BlobSink, offset: int = 0) -> int:
-        """Ask the peer for bytes."""
-
-
-class BlobSink:
-    """Writes a stream into the cache, and believes only the digest."""
-
-    def __init__(self, path: Path, digest: str) -> None:
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._digest = digest
-        self._path = path
-        self._temporary = path.with_name(f".{digest}.{os.getpid()}")
-        self._hash = hashlib.blake2b(digest_size=16)
-        self._file: BinaryIO = open(self._temporary, "wb")
-
-    def write(self, piece: bytes) -> int:
-        """The next bytes."""
-        self._file.write(piece)
-        self._hash.update(piece)
-        return len(piece)
-
-    def finish(self) -> None:
-        """All has come."""
-        self._file.close()
-        if self._hash.hexdigest() != self._digest:
-            self.fail("its content is not what was announced (did the file change meanwhile?)")
-            return
-        os.replace(self._temporary, self._path)
-        if not self.done.done():
-            self.done.set_result(None)
-
-    def fail(self, reason: str) -> None:
-        """The rest will not come."""
-        self._file.close()
-        self._temporary.unlink(missing_ok=True)
-        if not self.done.done():
-            self.done.set_exception(BlobError(reason))
+    def fetch(self, kind: str, name: str, sink: IncomingBlob) -> Stream:
+        """Ask the scheduler for bytes."""
 
 
 class Blobs:
@@ -73,7 +36,9 @@ class Blobs:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._coming: dict[str, asyncio.Future[None]] = {}
+        self._tidy()
+        self._coming: dict[str, IncomingBlob] = {}
+        self._drafts = 0
         self._of_jobs: dict[str, set[str]] = {}  # digest -> sessions whose single jobs use it
         self._lasting: set[str] = set()  # of computations: the next session may want them again
 
@@ -95,21 +60,25 @@ class Blobs:
                     with contextlib.suppress(OSError):  # it is a cache: what cannot be deleted stays
                         self.path(digest).unlink(missing_ok=True)
 
-    async def have(self, files: Iterable[File], link: Fetcher) -> None:
-        """Have all of these here. BlobError: one cannot be had."""
+    async def have(self, files: Iterable[File], fetching: Fetcher) -> None:
+        """Have all of these here, each fetched once whoever else wants it. BlobError, OSError: one cannot be had."""
         for file in files:
             check_path(file.path)
         wanted = {file.digest: file for file in files if not self.path(file.digest).exists()}
-        for file in wanted.values():
-            if file.digest not in self._coming:
-                self._start(file, link)
-        for file in wanted.values():
-            coming = self._coming.get(file.digest)
-            try:
-                if coming is not None:
-                    await asyncio.shield(coming)
-            except BlobError as error:
-                raise BlobError(f"{file.path} could not be fetched: {error}") from None
+        coming: list[tuple[str, IncomingBlob]] = []
+        try:
+            for file in wanted.values():
+                sink = self._coming.get(file.digest) or self._start(file, fetching)
+                sink.wanted += 1
+                coming.append((file.path, sink))
+            for path, sink in coming:
+                try:
+                    await asyncio.shield(sink.done)
+                except BlobError as error:
+                    raise BlobError(f"{path} could not be fetched: {error}") from None
+        finally:
+            for _, sink in coming:
+                sink.let_go()
 
     def path(self, digest: str) -> Path:
         """Where a blob lies, or would."""
@@ -122,22 +91,42 @@ class Blobs:
         files = list(files)
         if sum(file.size for file in files) < THREAD_FROM_BYTES:
             return self.place_now(files, directory)
-        return await asyncio.get_running_loop().run_in_executor(None, self.place_now, files, directory)
+        work = asyncio.get_running_loop().run_in_executor(None, self.place_now, files, directory)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await asyncio.wait([work])  # the thread goes on, and who cancels is going to remove the directory
+            raise
 
     def place_now(self, files: Iterable[File], directory: Path) -> list[Path]:
         """The same, at once."""
         return [target for file in files if (target := self._place(file, directory)) is not None]
 
-    def _start(self, file: File, link: Fetcher) -> None:
-        sink = BlobSink(self.path(file.digest), file.digest)
-        self._coming[file.digest] = sink.done
-        sink.done.add_done_callback(lambda done: self._arrived(file.digest, done))
-        link.fetch("blob", file.digest, sink)
+    def _start(self, file: File, fetching: Fetcher) -> IncomingBlob:
+        digest, path = file.digest, self.path(file.digest)
+        self._drafts += 1
+        draft = path.with_name(f".{digest}.{self._drafts}")
+        sink = self._coming[digest] = IncomingBlob(path, draft, file, lambda: self._coming.pop(digest))
+        sink.stream = fetching.fetch("blob", digest, sink)
+        return sink
 
-    def _arrived(self, digest: str, done: asyncio.Future[None]) -> None:
-        del self._coming[digest]
-        if not done.cancelled():
-            done.exception()  # those who wait hear of it
+    def _tidy(self) -> None:
+        """At the start, when nobody needs anything yet: no halves, and no more than there should be."""
+        found, total = [], 0
+        for path in self._directory.glob("*"):
+            with contextlib.suppress(OSError):  # it is a cache: what cannot be deleted stays
+                if path.name.startswith("."):
+                    path.unlink()
+                else:
+                    known = path.stat()
+                    found.append((known.st_mtime_ns, known.st_size, path))
+                    total += known.st_size
+        for _, size, path in sorted(found):
+            if total <= CACHE_MAX:
+                break
+            with contextlib.suppress(OSError):
+                path.unlink()
+                total -= size
 
     def _place(self, file: File, directory: Path) -> Path | None:
         check_path(file.path)
@@ -178,14 +167,14 @@ def check_path(path: str) -> None:
 
 def copy(source: Path, target: Path) -> None:
     """A file of its own with the same content; shares blocks where the file system can."""
-    with open(source, "rb") as reader, open(target, "wb") as writer:
-        if sys.platform == "linux":
-            import fcntl
+    if sys.platform == "linux":
+        import fcntl
 
+        with open(source, "rb") as reader, open(target, "wb") as writer:
             try:
                 fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
             except OSError:  # this file system cannot
                 pass
             else:
                 return
-        shutil.copyfileobj(reader, writer, 1 << 20)
+    shutil.copyfile(source, target)  # in the kernel, where there is a way

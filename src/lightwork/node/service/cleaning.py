@@ -20,6 +20,14 @@ class Cleaner:
         self._nursery = nursery
         self._helper = helper  # runs frames in a fresh worker of a site
         self._waiting: dict[tuple[Key, int], asyncio.Future[dict[str, bytes]]] = {}
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Nobody is left who could run a cleanup."""
+        self._stopped = True
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_result({})
 
     def cleaned(self, key: Key, slot: int, failure: dict[str, bytes]) -> None:
         """A cleanup ran, or could not."""
@@ -45,7 +53,7 @@ class Cleaner:
 
     async def _cleanup(self, site: Site) -> str:
         """Once per environment: its computations have the same cleanup."""
-        if site.cleanup is None:
+        if site.cleanup is None or self._stopped:
             return ""
         slot, computation = site.cleanup
         waiting = self._waiting[site.key, slot] = asyncio.get_running_loop().create_future()

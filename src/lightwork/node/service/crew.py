@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lightwork.node.core import events as on
 from lightwork.node.service.directories import Directories
+from lightwork.node.service.interpreters import Interpreters
 from lightwork.node.service.marked import PortableLink
 from lightwork.node.service.nursery import Key
 from lightwork.node.service.processes import start_of
@@ -32,10 +33,16 @@ class Crew:
     """The parent that nurseries and links report to (nursery.Parent)."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, post: Post, directories: Directories, spool: Spool, python: str
+        self,
+        loop: asyncio.AbstractEventLoop,
+        post: Post,
+        directories: Directories,
+        spool: Spool,
+        interpreters: Interpreters,
     ) -> None:
-        self.python = python or sys.executable
+        self.interpreters = interpreters
         self.links: dict[int, WorkerLink] = {}
+        self.nice = 0
         self.results: Allocator | None = None
         self.on_trouble: Callable[[str], None] = lambda text: None
         self.on_fault: Callable[[BaseException, str], None] = lambda error, what: None
@@ -158,8 +165,12 @@ class Crew:
         self._post(on.SetupFailed(*key, failure))
 
     def template_died(self, key: Key) -> None:
-        """A template is gone, or the keeper with all of them."""
+        """A template is gone."""
         self._post(on.TemplateDied(*key))
+
+    def keeper_died(self, python: int) -> None:
+        """A keeper is gone, with all templates and workers of an interpreter."""
+        self._post(on.KeeperDied(python))
 
     def cleaned(self, key: Key, slot: int, problem: dict[str, bytes]) -> None:
         """A cleanup ran in a template."""

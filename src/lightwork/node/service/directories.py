@@ -89,6 +89,14 @@ class Directories:
                 remove_tree(child)
         self.forget_processes()
 
+    def clear(self) -> None:
+        """All but the cache, and what is beyond claims."""
+        self.clear_workers()
+        for path in (self.computations, self.spool):
+            for child in path.iterdir():
+                with contextlib.suppress(OSError):  # what cannot be deleted must not keep the rest
+                    remove_tree(child)
+
     def clear_stale(self) -> None:
         """What belonged to jobs of our predecessor; the cache and the spool stay."""
         for path in (self.jobs, self.computations):

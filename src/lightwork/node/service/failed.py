@@ -31,8 +31,9 @@ _CONSEQUENCES: dict[type[do.Command], Callable[[Any, Failure], on.Event]] = {
     do.PlaceFiles: lambda one, failure: on.PreparationFailed(one.session, one.computation.digest, failure),
     do.RunSetup: lambda one, failure: on.SetupFailed(one.session, one.environment, failure),
     do.FetchJobFiles: lambda one, failure: on.JobFilesFetched(one.batch, failure),
+    do.FetchArgument: lambda one, failure: on.ArgumentFetched(one.batch, failure=failure),
     do.CollectOutputs: lambda one, failure: on.OutputsCollected(one.token, []),
     do.CleanSession: lambda one, failure: on.SessionCleaned(one.session, [failure["message"].decode()]),
 }
 # Nobody waits for these: that they failed is told, and that is all.
-UNIMPORTANT = frozenset((do.ForgetJob, do.MeasureMemory, do.Unload))
+UNIMPORTANT = frozenset((do.ForgetJob, do.FreeArgument, do.MeasureMemory, do.Unload))

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.node.core import commands as do, events as on
 from lightwork.node.core.dispatch import needs_directory
+from lightwork.node.service.arguments import Arguments
 from lightwork.node.service.blobs import BlobError, Blobs
 from lightwork.node.service.crew import Crew
 from lightwork.node.service.failed import failure_of
+from lightwork.node.service.fetching import Fetching
 from lightwork.node.service.identities import Identities
+from lightwork.node.service.interpreters import Interpreters
 from lightwork.node.service.job_directories import JobDirectories
 from lightwork.node.service.loading import run_options
 from lightwork.node.service.memory import tree_bytes
 from lightwork.node.service.nursery import Nursery
 from lightwork.node.service.programs import NotCallable, order
+from lightwork.node.service.results import Results
 from lightwork.node.service.sessions import Sessions
 from lightwork.node.service.sites import Sites
 from lightwork.node.service.slices import slices
@@ -42,11 +46,18 @@ class Hands:
         self._loop = asyncio.get_running_loop()
         self.blobs = Blobs(directories.blobs)
         self.spool = Spool(directories.spool)
+        self.fetching = Fetching()
+        self.arguments = Arguments(options.arguments, self.fetching, agent.post)
+        self.results = Results(options.results, self.spool, options.shares_memory)
         self.jobs = JobDirectories(directories, self.blobs)
-        self.sites = Sites(directories, options.name)
         self.identities = Identities()
-        self.crew = Crew(self._loop, agent.post, directories, self.spool, options.python)
+        self.interpreters = options.interpreters or Interpreters()
+        self._versions = self.interpreters.versions()  # what is found later is for the next agent
+        agent.core.offer(self._versions, self.interpreters.for_source)
+        self.sites = Sites(directories, options.name, self.interpreters)
+        self.crew = Crew(self._loop, agent.post, directories, self.spool, self.interpreters)
         self.crew.results = options.results
+        self.crew.nice = options.nice
         self.nursery = self._make_nursery()
         self.sessions = Sessions(agent, self.sites, self.blobs, self.crew, self.nursery)
         self.crew.on_trouble = lambda text: agent.notice("error", text)
@@ -60,9 +71,9 @@ class Hands:
             from lightwork.node.service.portable import Portable
 
             return Portable(self.crew, self._loop, options.arenas, options.sole)
-        from lightwork.node.service.keepers import Keepers
+        from lightwork.node.service.nurseries import keepers_of
 
-        return Keepers(self.crew, self._loop, options.arenas, options.sole)
+        return keepers_of(self.crew, self._loop, options.arenas, options.sole)
 
     def obey(self, command: do.Command) -> None:
         """Do it."""
@@ -86,10 +97,16 @@ class Hands:
             do.PlaceFiles: self.sessions.place_files,
             do.RunSetup: self.sessions.run_setup,
             do.FetchJobFiles: self.sessions.fetch_job_files,
+            do.FetchArgument: self.arguments.fetch,
+            do.FreeArgument: lambda command: self.arguments.free(command.token),
             do.CollectOutputs: self._collect,
             do.ForgetJob: self._forget_job,
             do.CleanSession: self.sessions.clean,
         }
+
+    def pythons(self) -> list[tuple[int, int]]:
+        """The minor versions whose workers can run here, preferred first."""
+        return list(dict.fromkeys(self._versions))
 
     # --- what the clock needs ---
 
@@ -112,10 +129,10 @@ class Hands:
     # --- scheduler ---
 
     def _send(self, command: do.Send) -> None:
-        message, link = command.message, self._agent.link
-        if link is not None:
-            for piece, body in slices(message, command.body):
-                link.send(piece, body)
+        tell = self._agent.tell
+        message, whole = self.results.outgoing(command.message, command.body)
+        for piece, body in slices(message, whole):
+            tell(piece, body)
         if type(message) is Heartbeat:
             tokens = self._agent.core.tokens()
             if tokens:
@@ -125,14 +142,12 @@ class Hands:
 
     def free_region(self, offset: int) -> None:
         """A result is no longer needed."""
-        if self.crew.results is not None:
-            try:
-                self.crew.results.free(offset)
-            except KeyError:
-                self.crew.log(f"region {offset} was to be freed, but is free")
+        if not self.results.free_region(offset):
+            self.crew.log(f"region {offset} was to be freed, but is free")
 
     def free_spooled(self, tokens: list[int]) -> None:
-        """Files are no longer needed."""
+        """What these attempts returned or left is no longer needed."""
+        self.results.free(tokens)
         if tokens:
             self._loop.run_in_executor(None, self.spool.free, tokens)
 
@@ -141,7 +156,7 @@ class Hands:
     def _fork(self, command: do.Fork) -> None:
         key = (command.session, command.environment)
         try:
-            self.nursery.fork(command.worker, key if command.template else None)
+            self.nursery.fork(command.worker, key if command.template else None, command.python)
         except OSError as error:  # no descriptors, no room on the disk: what waits for it is tried again
             self.crew.trouble(f"no worker can be started: {error}")
             self.crew.drop(command.worker)
@@ -231,7 +246,7 @@ class Hands:
                 bytes(command.body),
                 command.length,
                 site.directory,
-                self.crew.python,
+                self.interpreters.own,
             )
             shared = command.computation.files
             wanted.directory = self.jobs.make(token, options, shared, site.directory) or site.directory
@@ -268,7 +283,7 @@ class Hands:
 
     async def stop(self) -> None:
         """End all, leave nothing."""
-        for step in (self.nursery.stop, self._let_go, self._remove_files):
+        for step in (self.nursery.stop, self._let_go, self._let_go_of_data, self.sessions.stop, self._remove_files):
             try:
                 await step()
             except Exception as error:  # noqa: BLE001  # the rest must be done whatever happens
@@ -279,6 +294,13 @@ class Hands:
         self.crew.links.clear()
         for link in links:
             link.close()
+
+    async def _let_go_of_data(self) -> None:
+        """Nobody will send or fetch anything any more."""
+        self.fetching.over("this node has stopped")
+        self.arguments.clear()
+        self.results.clear()
+        await self._loop.run_in_executor(None, self.spool.clear)
 
     async def _remove_files(self) -> None:
         for session in self.sites.sessions():

@@ -6,13 +6,32 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lightwork.node.core import events as on
+from lightwork.node.service.place_file import place_file
 from lightwork.transport.link import Link, Refusal
 from lightwork.wire.channel import IN_ARENA_BIT
-from lightwork.wire.messages import Assign, Fetch, Free, Goodbye, Message, Prepare, Release, Revoke, Stop
+from lightwork.wire.messages import (
+    Ack,
+    AskHeld,
+    Assign,
+    Fetch,
+    Free,
+    Goodbye,
+    Message,
+    PlaceFile,
+    Prepare,
+    Release,
+    Revoke,
+    SetSlots,
+    Stop,
+    Welcome,
+)
 from lightwork.wire.streams import SourceFailed
 
 if TYPE_CHECKING:
     from lightwork.node.service.agent import Agent
+
+
+UNTOLD = frozenset((Ack, Goodbye, Welcome))  # of the link, whose end is told, and of claims (claims_link.py)
 
 
 class Inbox:
@@ -27,6 +46,9 @@ class Inbox:
             Stop: lambda message, body: agent.post(on.StopAsked(message.tokens, message.now)),
             Release: lambda message, body: agent.post(on.SessionEnded(message.session)),
             Free: self._free,
+            SetSlots: lambda message, body: agent.post(on.SlotsSet(message.slots)),
+            AskHeld: lambda message, body: agent.post(on.HeldAsked(message.number, agent.hands.words())),
+            PlaceFile: lambda message, body: place_file(agent, message),
         }
 
     def take(self, link: Link, message: Message, body: bytes) -> None:
@@ -36,7 +58,7 @@ class Inbox:
             handler(message, body)
         elif type(message) is Fetch:
             self._fetch(link, message)
-        elif type(message) is not Goodbye:  # after that the link ends, and that is told
+        elif type(message) not in UNTOLD:
             self._agent.notice("warning", f"the node cannot do anything with {type(message).__name__}")
 
     def _assign(self, message: Assign, body: bytes) -> None:
@@ -46,9 +68,9 @@ class Inbox:
             lengths = list(lengths)
             for place in message.places:
                 lengths[place.index] |= IN_ARENA_BIT
-        self._agent.post(
-            on.AttemptsAssigned(message.session, message.computation, message.tokens, lengths, message.options, body)
-        )
+        session, computation, tokens = message.session, message.computation, message.tokens
+        apart = {tokens[place.index]: place.size for place in message.apart}
+        self._agent.post(on.AttemptsAssigned(session, computation, tokens, lengths, message.options, body, apart))
 
     def _free(self, message: Free, body: bytes) -> None:
         hands = self._agent.hands
@@ -60,6 +82,6 @@ class Inbox:
         try:
             if message.kind != "spool":
                 raise SourceFailed(f"this node has no files of kind {message.kind!r}")
-            link.serve(message.stream, self._agent.hands.spool.source(message.name, message.offset))
+            link.serve(message.stream, self._agent.hands.results.source(message.name, message.offset))
         except SourceFailed as error:
             link.serve(message.stream, Refusal(str(error)))

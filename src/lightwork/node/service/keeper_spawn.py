@@ -42,6 +42,8 @@ class Arenas(NamedTuple):
 
 NO_ARENAS = Arenas()
 
+_OF_OUR_OWN = ("PYTHONHOME", "PYTHONEXECUTABLE", "PYTHONPLATLIBDIR", "__PYVENV_LAUNCHER__")
+
 
 def boot_path() -> str:
     """The door of all processes that run users' code."""
@@ -49,7 +51,25 @@ def boot_path() -> str:
     return os.path.join(os.path.dirname(os.path.dirname(here)), "worker", "boot.py")
 
 
-def start_keeper(python: str = "", arenas: Arenas = NO_ARENAS, extra: tuple[str, ...] = ()) -> KeeperProcess:
+def environment_under(python: str) -> dict[str, str]:
+    """The variables for a process of this interpreter: not those that say where the library of ours is."""
+    dropped = () if python == sys.executable else _OF_OUR_OWN
+    return {name: value for name, value in os.environ.items() if name not in dropped}
+
+
+def lent_to(python: str) -> tuple[str, ...]:
+    """Options of boot.py for an interpreter that is not ours: whatever is installed there, it gets our cloudpickle."""
+    if python == sys.executable:
+        return ()
+    from importlib.util import find_spec  # it is not imported: what unpickles is no part of an agent
+
+    spec = find_spec("cloudpickle")
+    if spec is None or spec.origin is None:
+        return ()
+    return "--cloudpickle", os.path.dirname(os.path.dirname(spec.origin))
+
+
+def start_keeper(python: str = "", arenas: Arenas = NO_ARENAS) -> KeeperProcess:
     """Start a keeper with this interpreter (default: our own). OSError: it cannot be started."""
     if sys.platform == "win32":
         raise OSError("there is no keeper on this system")
@@ -60,8 +80,8 @@ def start_keeper(python: str = "", arenas: Arenas = NO_ARENAS, extra: tuple[str,
     try:
         for descriptor in kept:
             os.set_inheritable(descriptor, True)
-        argv = [python, boot_path(), "keeper", "--channel", str(theirs.fileno()), *arenas.options(), *extra]
-        pid = os.posix_spawn(python, argv, {**os.environ, **_ENVIRONMENT}, setpgroup=0)
+        argv = [python, boot_path(), "keeper", "--channel", str(theirs.fileno()), *arenas.options(), *lent_to(python)]
+        pid = os.posix_spawn(python, argv, {**environment_under(python), **_ENVIRONMENT}, setpgroup=0)
     except OSError:
         ours.close()
         raise

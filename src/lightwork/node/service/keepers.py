@@ -1,11 +1,12 @@
-"""The keeper, its templates, and who of them has which worker (POSIX).
+"""The keeper of one interpreter, its templates, and who of them has which worker (POSIX).
 
     agent --channel--> keeper --forks--> workers, programs
                          |---forks--> template of an environment --forks--> its workers
                                         (a channel of its own, straight to the agent)
 
 A keeper that dies is replaced at once. Everything below it is dead or being killed; only when that is sure are the
-rings drained and the deaths told, so that nothing is given back that may still run.
+rings drained and the deaths told, so that nothing is given back that may still run. The keeper of an interpreter other
+than our own is given up if it dies again and again, for others can do the work: then no worker of it can be started.
 """
 
 from __future__ import annotations
@@ -13,21 +14,17 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
-
-from msgspec import Struct
 
 from lightwork.kit.tasks import spawn as spawn_task
-from lightwork.node.service.channel import Channel
+from lightwork.node.core.interpreters import OWN, named
+from lightwork.node.service.births import program_ends, program_fields, template_ends, worker_ends
 from lightwork.node.service.keeper_link import KeeperLink
 from lightwork.node.service.keeper_spawn import Arenas, KeeperProcess, start_keeper
 from lightwork.node.service.nursery import Key, Parent, ProgramOrder
-from lightwork.node.service.output import Output
-from lightwork.node.service.pipes import Pipes, closing, output_pipes
-from lightwork.node.service.processes import kill_group, reap, start_of, sweep
-from lightwork.node.service.stdin import stdin_descriptor
+from lightwork.node.service.processes import be_nice, kill_group, reap
+from lightwork.node.service.sweeping import Sweeper
+from lightwork.node.service.templates import TEMPLATES_FROM, Template, Templates
 from lightwork.node.service.worker_link import WorkerLink
-from lightwork.transport.descriptors import pair
 from lightwork.wire.channel import (
     CLEANED,
     DIED,
@@ -40,58 +37,51 @@ from lightwork.wire.channel import (
 )
 from lightwork.wire.outcome import decode_fields
 
-TEMPLATES_FROM = 1 << 40  # their numbers never meet those of workers
-TEMPLATE_OUTPUT = 64 << 10
 QUICK_DEATH_S = 1.0
 QUICK_DEATHS_TOLD = 3
 PAUSE_S = 1.0
-ALL: Key = ("", "")
-
-
-class Template(Struct, eq=False):
-    """An environment's template process."""
-
-    key: Key
-    number: int
-    link: KeeperLink
-    pipes: Pipes
-    output: Output
-    ready: bool = False
-    pid: int = 0
 
 
 class Keepers:
-    """The nursery of systems that fork."""
+    """The nursery of one interpreter, by its number, on systems that fork."""
 
-    def __init__(self, parent: Parent, loop: asyncio.AbstractEventLoop, arenas: Arenas, sole: bool) -> None:
+    def __init__(
+        self, parent: Parent, loop: asyncio.AbstractEventLoop, arenas: Arenas, sweeper: Sweeper, number: int = OWN
+    ) -> None:
         self._parent = parent
         self._loop = loop
         self._arenas = arenas
-        self._sole = sole  # this process has no other children: whatever is below it is ours
+        self._sweeper = sweeper
+        self._number = number
+        self._python = parent.interpreters[number]
+        self._given_up = ""  # why no worker can be started
         self._process: KeeperProcess | None = None
         self._link: KeeperLink | None = None
-        self._templates: dict[Key, Template] = {}
+        self._templates = Templates()
         self._homes: dict[int, KeeperLink] = {}  # who has which worker or program
         self._orphans: set[int] = set()  # wanted from a template that is gone
-        self._numbers = TEMPLATES_FROM
         self._started_s = 0.0
         self._quick_deaths = 0
         self._stopping = False
-        self._sweeping = asyncio.Lock()  # a sweep ends all below us, and so would end another one
 
     def start(self, process: KeeperProcess | None = None) -> None:
         """Take over a keeper that was started early, or start one. OSError: it cannot be started."""
-        self._process = process or start_keeper(self._parent.python, self._arenas)
+        self._process = process or start_keeper(self._python.path, self._arenas)
+        be_nice(self._process.pid, self._parent.nice)
+        self._sweeper.living.add(self._process.pid)
         self._started_s = self._loop.time()
         self._link = KeeperLink(self._loop, self._process.channel, self._on_frame, self._on_end)
 
-    async def listen(self) -> None:
-        """Workers come with their channels."""
+    def start_soon(self) -> None:
+        """Start a keeper now; or after a sweep that is under way, which would end it, or when it can be started."""
+        if self._sweeper.quiet.locked() or not self._starts():
+            spawn_task(self._replace([], 0, 0.0), "start a keeper", self._parent.fault)
 
     def pids(self) -> dict[str, int]:
         """The keeper and its templates."""
-        found = {"keeper": self._process.pid} if self._process is not None else {}
-        return found | {f"template {key[1][:8]}": one.pid for key, one in self._templates.items() if one.pid}
+        name = "keeper" if self._number == OWN else f"keeper {named(self._python.version)}"
+        found = {name: self._process.pid} if self._process is not None else {}
+        return found | {f"template {one.key[1][:8]}": one.pid for one in self._templates if one.pid}
 
     # --- orders ---
 
@@ -99,36 +89,25 @@ class Keepers:
         """Make a worker."""
         link = self._parent.new_link(number)
         home = self._home(template)
-        if home is None:
+        if self._given_up:
+            self._parent.links.pop(number).not_started(0, self._given_up)
+        elif home is None:
             self._orphans.add(number)
-            return
-        with ExitStack() as undo:  # of what will be handed down; the rest is the link's, and closed with it
-            ours, theirs = pair()
-            undo.enter_context(theirs)
-            link.line = Channel(self._loop, ours, link.on_readable)
-            link.pipes, ends = output_pipes(self._loop)
-            stdout, stderr = (closing(end, undo) for end in ends)
-            readers = [closing(os.dup(end), undo) for end in link.pipes.ends]
-            undo.pop_all()
-        self._homes[number] = home
-        home.fork(number, str(link.ring.path), (theirs.detach(), stdout, readers[0], stderr, readers[1]))
+        else:
+            descriptors = worker_ends(self._loop, link)
+            self._homes[number] = home
+            home.fork(number, str(link.ring.path), descriptors)
 
     def set_up(self, key: Key, slot: int, load: Mapping[str, bytes]) -> None:
         """Make a template process and run setup there."""
+        if self._given_up:
+            self._parent.not_set_up(key, {"type": b"OSError", "message": self._given_up.encode(errors="replace")})
+            return
         if self._link is None:
             return  # the keeper's death will be told, and then it is asked for again
-        self._numbers += 1
-        with ExitStack() as undo:
-            ours, theirs = pair()
-            undo.enter_context(ours)
-            undo.enter_context(theirs)
-            pipes, (stdout, stderr) = output_pipes(self._loop)
-            undo.pop_all()
-        output = Output(TEMPLATE_OUTPUT)
-        pipes.begin(output)
-        link = KeeperLink(self._loop, ours, self._on_frame, self._on_end)
-        self._templates[key] = Template(key, self._numbers, link, pipes, output)
-        self._link.template(self._numbers, slot, load, (theirs.detach(), stdout, stderr))
+        ours, pipes, descriptors = template_ends(self._loop)
+        made = self._templates.add(key, KeeperLink(self._loop, ours, self._on_frame, self._on_end), pipes)
+        self._link.template(made.number, slot, load, descriptors)
 
     def spawn(self, number: int, order: ProgramOrder) -> None:
         """Start a program."""
@@ -136,21 +115,9 @@ class Keepers:
         if self._link is None:
             self._orphans.add(number)
             return
-        with ExitStack() as undo:
-            link.pipes, ends = output_pipes(self._loop)
-            stdout, stderr = (closing(end, undo) for end in ends)
-            stdin = stdin_descriptor(order.stdin)
-            undo.pop_all()
-        link.read_output(order.limit)
-        fields = {
-            "token": b"%d" % order.token,
-            "shared_file": os.fsencode(link.ring.path),
-            "directory": os.fsencode(order.directory),
-            **{f"argv.{index}": argument for index, argument in enumerate(order.argv)},
-            **{f"env.{name}": os.fsencode(value) for name, value in order.env.items()},
-        }
+        descriptors = program_ends(self._loop, link, order)
         self._homes[number] = self._link
-        self._link.spawn(number, fields, (stdin, stdout, stderr))
+        self._link.spawn(number, program_fields(link, order), descriptors)
 
     def kill(self, number: int) -> None:
         """End a worker's or program's whole tree."""
@@ -174,7 +141,7 @@ class Keepers:
 
     def drop(self, key: Key) -> None:
         """End the template."""
-        template = self._templates.pop(key, None)
+        template = self._templates.pop(key)
         if template is not None:
             template.link.close()
             template.pipes.close()
@@ -182,16 +149,16 @@ class Keepers:
                 self._link.kill(template.number)
 
     async def stop(self) -> None:
-        """Close the channel: the keeper kills all below it and exits."""
+        """Close the channel: the keeper kills all below it and exits. (A sweep should follow.)"""
         self._stopping = True
-        for key in list(self._templates):
-            self.drop(key)
+        for template in self._templates:
+            self.drop(template.key)
         if self._link is not None:
             self._link.close()
             self._link = None
         if self._process is not None:
             await self._gone(self._process.pid)
-        await self._sweep()
+            self._sweeper.living.discard(self._process.pid)
 
     # --- news ---
 
@@ -225,9 +192,9 @@ class Keepers:
 
     def _born(self, number: int, pid: int) -> None:
         if number > TEMPLATES_FROM:
-            for template in self._templates.values():
-                if template.number == number:
-                    template.pid = pid
+            template = self._templates.numbered(number)
+            if template is not None:
+                template.pid = pid
             return
         link = self._parent.links.get(number)
         if link is not None:
@@ -244,7 +211,7 @@ class Keepers:
         self._homes.pop(number, None)
         text = fields.get("message", b"").decode(errors="replace")
         if number > TEMPLATES_FROM:
-            template = next((one for one in self._templates.values() if one.number == number), None)
+            template = self._templates.numbered(number)
             if template is not None:
                 self.drop(template.key)
                 self._parent.not_set_up(template.key, {"type": b"OSError", "message": fields.get("message", b"")})
@@ -255,7 +222,7 @@ class Keepers:
             link.not_started(int(fields.get("errno", b"0")), text)
 
     def _of_template(self, link: KeeperLink, frame: Frame, fields: dict[str, bytes]) -> None:
-        template = next((one for one in self._templates.values() if one.link is link), None)
+        template = self._templates.at(link)
         if template is None:
             return
         if frame.kind == CLEANED:
@@ -275,7 +242,7 @@ class Keepers:
         if link is self._link:
             self._keeper_died()
             return
-        template = next((one for one in self._templates.values() if one.link is link), None)
+        template = self._templates.at(link)
         if template is not None:
             self._template_died(template)
 
@@ -283,7 +250,8 @@ class Keepers:
         self.drop(template.key)
         if template.ready:
             numbers = [number for number, home in self._homes.items() if home is template.link]
-            spawn_task(self._bury(numbers, template.key, ()), "bury a template", self._parent.fault)
+            self._parent.template_died(template.key)
+            spawn_task(self._bury(numbers, ()), "bury a template", self._parent.fault)
         else:
             stderr = template.output.stderr.stream()
             message = b"the process died while setup ran: " + (stderr.tail or stderr.head)[-2000:]
@@ -292,35 +260,58 @@ class Keepers:
     def _keeper_died(self) -> None:
         process, self._process, self._link = self._process, None, None
         assert process is not None
+        self._sweeper.living.discard(process.pid)
         numbers = list(self._homes)
-        for template in list(self._templates.values()):
+        for template in self._templates:
             self.drop(template.key)
         self._quick_deaths = self._quick_deaths + 1 if self._loop.time() - self._started_s < QUICK_DEATH_S else 0
-        tell = self._parent.trouble if self._quick_deaths == QUICK_DEATHS_TOLD else self._parent.log
-        tell(f"the keeper (process {process.pid}) died; another one is started")
-        pause_s = PAUSE_S if self._quick_deaths > 1 else 0.0
+        self._tell_death(process.pid)
+        pause_s = PAUSE_S if self._quick_deaths > 1 and not self._given_up else 0.0
         spawn_task(self._replace(numbers, process.pid, pause_s), "replace the keeper", self._parent.fault)
+
+    def _tell_death(self, pid: int) -> None:
+        often = self._quick_deaths == QUICK_DEATHS_TOLD
+        if often and self._number != OWN:
+            self._give_up("its keeper dies at once")
+        else:
+            tell = self._parent.trouble if often else self._parent.log
+            tell(f"the keeper (process {pid}) died; another one is started")
+
+    def _give_up(self, why: str) -> None:
+        version, path = named(self._python.version), self._python.path
+        self._given_up = f"Python {version} of this node ({path}) runs no workers: {why}"
+        self._parent.trouble(self._given_up)
 
     async def _replace(self, numbers: list[int], pid: int, pause_s: float) -> None:
         await asyncio.sleep(pause_s)
-        while not self._stopping:
-            try:
-                self.start()
-            except OSError as error:
-                self._parent.trouble(f"no keeper can be started, so no jobs run here: {error}")
+        async with self._sweeper.quiet:  # a sweep would end the new one
+            while not (self._stopping or self._given_up or self._starts()):  # noqa: ASYNC110  # it tries again
                 await asyncio.sleep(PAUSE_S)
-            else:
-                await self._bury(numbers, ALL, (pid,))
+            if self._stopping:
                 return
+            self._parent.keeper_died(self._number)  # so nobody is born below the old one any more
+        await self._bury(numbers, (pid,) if pid else ())
 
-    async def _bury(self, numbers: list[int], key: Key, pids: tuple[int, ...]) -> None:
-        """Tell that their home is gone, so that nobody is born there any more; be sure of their deaths; tell these."""
-        self._parent.template_died(key)
+    def _starts(self) -> bool:
+        """Whether there is no need to try again."""
+        try:
+            self.start()
+        except OSError as error:
+            if self._number != OWN and isinstance(error, FileNotFoundError | PermissionError):
+                self._give_up(f"it cannot be started: {error.strerror}")  # it was uninstalled
+                return True
+            version = named(self._python.version)
+            self._parent.trouble(f"no keeper can be started, so no jobs of Python {version} run here: {error}")
+            return False
+        return True
+
+    async def _bury(self, numbers: list[int], pids: tuple[int, ...]) -> None:
+        """Their home is gone: be sure of their deaths, and tell these."""
         links = [self._parent.links[number] for number in numbers if number in self._parent.links]
         alive = [link.pid for link in links if link.pid]
         for worker in alive:
             kill_group(worker)
-        await self._sweep([(worker, "") for worker in alive])
+        await self._sweeper.sweep([(worker, "") for worker in alive])
         for pid in (*pids, *alive):
             reap(pid)
         for link in [*links, *self._take_orphans()]:
@@ -332,13 +323,6 @@ class Keepers:
         """Those whose home was gone before they were born."""
         orphans, self._orphans = self._orphans, set()
         return [self._parent.links[number] for number in orphans if number in self._parent.links]
-
-    async def _sweep(self, trees: list[tuple[int, str]] | None = None) -> None:
-        trees = [tree for tree in trees or [] if start_of(tree[0])]
-        async with self._sweeping:
-            spare = [self._process.pid] if self._process is not None and not self._stopping else []
-            if trees or self._sole:
-                await sweep(self._parent.python, trees, os.getpid() if self._sole else 0, spare)
 
     async def _gone(self, pid: int, patience_s: float = 5.0) -> None:
         """Wait for a child's end."""

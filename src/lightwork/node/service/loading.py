@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from lightwork.node.core.interpreters import named
 from lightwork.wire.messages import Computation, JobOptions
 from lightwork.wire.outcome import encode_fields
 
 DEFAULT = JobOptions()
 MODULES = os.path.join(".lightwork", "modules")
-PAYLOADS = ".lightwork/payloads/"  # a computation's large payload is a file below
+PAYLOADS = ".lightwork/payloads/"  # a computation's large payload is a file below, and so is large source:
+SOURCE = ".source"  # its name ends like this
 
 
 class Place:
@@ -18,6 +20,7 @@ class Place:
 
     def __init__(self, session: str, node: str, address: str, directory: Path, spool: Path) -> None:
         self.directory = directory
+        self.version = (0, 0)  # of the interpreter of its workers; (0, 0): nobody said
         self._common = {
             "directory": os.fsencode(directory),
             "module_dir": os.fsencode(directory / MODULES),
@@ -34,19 +37,37 @@ class Place:
             "name": computation.name.encode(),
             "kind": computation.kind.encode(),
             **self._common,
+            **self._functions(computation),
         }
-        aside = [file.path for file in computation.files if file.path.startswith(PAYLOADS)]
-        if aside:
-            fields["payload_file"] = os.fsencode(self.directory / aside[0])
-        else:
-            fields["payload"] = computation.payload
-        if computation.setup:
-            fields["setup"] = computation.setup
-        if computation.cleanup:
-            fields["cleanup"] = computation.cleanup
         if run_setup:
             fields["run_setup"] = b"1"
         return fields
+
+    def _functions(self, computation: Computation) -> dict[str, bytes]:
+        """Pickles for workers of the version that wrote them, source for all others.
+
+        Nowhere else is this decided: the bytecode in these pickles would crash another interpreter. (The worker, which
+        is told the version, refuses it once more.)
+        """
+        native = (0, 0) in (computation.python, self.version) or computation.python == self.version
+        name = "payload" if native else "source"
+        aside = [file.path for file in computation.files if file.path.startswith(PAYLOADS)]
+        large = [path for path in aside if path.endswith(SOURCE) != native]
+        if large:
+            content = {f"{name}_file": os.fsencode(self.directory / large[0])}
+        elif native:
+            content = {"payload": computation.payload}
+        elif computation.source:
+            content = {"source": computation.source}
+        else:
+            raise AssertionError(f"pickles of Python {computation.python} are not for workers of {self.version}")
+        told = {
+            "python": named(computation.python).encode() if computation.python != (0, 0) else b"",
+            "setup": computation.setup if native else b"",
+            "cleanup": computation.cleanup if native else b"",
+            "setup_source": b"" if native else computation.setup_source,
+        }
+        return content | {key: value for key, value in told.items() if value}
 
 
 def run_options(options: JobOptions, directory: Path | None, told: dict[str, bytes]) -> bytes:

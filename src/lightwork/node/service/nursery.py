@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from lightwork.node.core.interpreters import OWN
+from lightwork.node.service.interpreters import Interpreters
 from lightwork.node.service.keeper_spawn import KeeperProcess
 from lightwork.node.service.marked import PortableLink
 from lightwork.node.service.program_link import ProgramLink
@@ -30,8 +32,9 @@ class ProgramOrder:
 class Parent(Owner, Protocol):
     """The agent, as those who make processes know it."""
 
-    python: str
+    interpreters: Interpreters
     links: dict[int, WorkerLink]
+    nice: int  # of all processes
 
     def new_link(self, number: int) -> WorkerLink:
         """A worker's link, registered in `links`."""
@@ -52,7 +55,10 @@ class Parent(Owner, Protocol):
         """Setup of an environment raised, or its process died."""
 
     def template_died(self, key: Key) -> None:
-        """A template is gone, and its workers with it (they are reported before). Key ("", ""): the keeper."""
+        """A template is gone, and its workers with it (they are reported before)."""
+
+    def keeper_died(self, python: int) -> None:
+        """The keeper of an interpreter is gone, and all below it."""
 
     def cleaned(self, key: Key, slot: int, problem: dict[str, bytes]) -> None:
         """A cleanup ran."""
@@ -76,11 +82,11 @@ class Nursery(Protocol):
     async def listen(self) -> None:
         """Be ready for workers."""
 
-    def fork(self, number: int, template: Key | None) -> None:
-        """Make a worker."""
+    def fork(self, number: int, template: Key | None, python: int = OWN) -> None:
+        """Make a worker of an interpreter."""
 
-    def set_up(self, key: Key, slot: int, load: Mapping[str, bytes]) -> None:
-        """Make a template process and run setup there."""
+    def set_up(self, key: Key, slot: int, load: Mapping[str, bytes], python: int = OWN) -> None:
+        """Make a template process of an interpreter and run setup there."""
 
     def spawn(self, number: int, order: ProgramOrder) -> None:
         """Start a program."""

@@ -19,12 +19,13 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from lightwork.kit.tasks import spawn as spawn_task
-from lightwork.node.service.keeper_spawn import Arenas, KeeperProcess, boot_path
+from lightwork.node.core.interpreters import OWN
+from lightwork.node.service.keeper_spawn import Arenas, KeeperProcess, boot_path, environment_under, lent_to
 from lightwork.node.service.loopback import LoopbackLine, WorkerListener
 from lightwork.node.service.marked import MarkedOutput, PortableLink
 from lightwork.node.service.nursery import Key, Parent, ProgramOrder
 from lightwork.node.service.output import READ_SIZE, Collector
-from lightwork.node.service.processes import kill_group, start_of, sweep
+from lightwork.node.service.processes import be_nice, kill_group, start_of, sweep
 from lightwork.node.service.program_link import ProgramLink
 
 OUTPUT_WAIT_S = 1.0  # for the end of a dead process's pipes, which something it left may hold open
@@ -88,16 +89,17 @@ class Portable:
 
     # --- orders ---
 
-    def fork(self, number: int, template: Key | None) -> None:
+    def fork(self, number: int, template: Key | None, python: int = OWN) -> None:
         """Make a worker; what is sent to it waits until it has called back."""
         link = self._parent.new_portable_link(number)
         key = secrets.token_hex(16)
         line = LoopbackLine(link.on_readable)
         link.line = line
         self._listener.expect(key, line)
-        self._live(self._worker_life(link, key), f"worker {number}")
+        path = self._parent.interpreters[python].path
+        self._live(self._worker_life(link, key, path), f"worker {number}")
 
-    def set_up(self, key: Key, slot: int, load: Mapping[str, bytes]) -> None:
+    def set_up(self, key: Key, slot: int, load: Mapping[str, bytes], python: int = OWN) -> None:
         """Each worker does so itself: the core does not ask."""
 
     def cleanup(self, key: Key, slot: int) -> bool:
@@ -141,11 +143,11 @@ class Portable:
         self._stopping = True
         alive = [process for process in self._processes.values() if process.returncode is None]
         if alive:
-            await sweep(self._parent.python, [(process.pid, start_of(process.pid)) for process in alive])
+            await sweep(self._parent.interpreters.own, [(process.pid, start_of(process.pid)) for process in alive])
         if self._lives:
             await asyncio.wait(self._lives, timeout=5.0)
         if self._sole and sys.platform == "linux":
-            await sweep(self._parent.python, [], os.getpid())  # orphans came to us
+            await sweep(self._parent.interpreters.own, [], os.getpid())  # orphans came to us
         self._listener.close()
 
     # --- lives ---
@@ -155,11 +157,11 @@ class Portable:
         self._lives.add(task)
         task.add_done_callback(self._lives.discard)
 
-    async def _worker_life(self, link: PortableLink, key: str) -> None:
+    async def _worker_life(self, link: PortableLink, key: str, python: str) -> None:
         host, port = self._listener.address
-        argv = [self._parent.python, boot_path(), "worker", "--connect", host, str(port)]
-        argv += ["--shared", str(link.ring.path), *self._arenas.options()]
-        environment = {**os.environ, "LIGHTWORK_WORKER_KEY": key}
+        argv = [python, boot_path(), "worker", "--connect", host, str(port)]
+        argv += ["--shared", str(link.ring.path), *self._arenas.options(), *lent_to(python)]
+        environment = {**environment_under(python), "LIGHTWORK_WORKER_KEY": key}
         try:
             process = await self._start(argv, environment, None, subprocess.DEVNULL)
         except OSError as error:
@@ -209,6 +211,7 @@ class Portable:
             pass_fds=descriptors,
             **more,
         )
+        be_nice(transport.get_pid() or 0, self._parent.nice)
         return Child(transport, protocol, self._loop)
 
     async def _held(self, number: int, process: Child, readers: list[asyncio.Task[None]]) -> None:
@@ -231,7 +234,7 @@ class Portable:
 
     async def _kill(self, process: Child) -> None:
         if process.returncode is None:
-            await sweep(self._parent.python, [(process.pid, start_of(process.pid))])
+            await sweep(self._parent.interpreters.own, [(process.pid, start_of(process.pid))])
 
     def _not_started(self, number: int, error: OSError) -> None:
         self._unborn.pop(number, None)

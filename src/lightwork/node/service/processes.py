@@ -58,6 +58,16 @@ def reap(pid: int) -> bool:
         return True  # not a child of ours, or reaped already
 
 
+def be_nice(pid: int, nice: int) -> None:
+    """Let a child of ours that was born just now, and all that it makes, wait for others."""
+    if sys.platform == "win32" or not nice or not pid:
+        return
+    try:
+        os.setpriority(os.PRIO_PROCESS, pid, max(nice, os.getpriority(os.PRIO_PROCESS, 0)))
+    except (ProcessLookupError, PermissionError):
+        return  # dead already
+
+
 def kill_group(pid: int) -> None:
     """Kill a process group of ours."""
     if sys.platform == "win32" or not hasattr(os, "killpg"):

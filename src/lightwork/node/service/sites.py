@@ -7,7 +7,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from lightwork.node.core.interpreters import OWN
 from lightwork.node.service.directories import Directories, remove_tree
+from lightwork.node.service.interpreters import Interpreters
 from lightwork.node.service.loading import Place
 from lightwork.node.service.nursery import Key
 from lightwork.wire.channel import LOAD, pack_frame
@@ -28,6 +30,7 @@ class Site:
         self.keep = False
         self.computations: dict[int, Computation] = {}  # by slot
         self.files: list[Path] = []
+        self.python = OWN  # the number of the interpreter of its workers
         self.cleanup: tuple[int, Computation] | None = None  # who runs it: the slot that the template has, if any
         self._loads: dict[tuple[int, bool], bytes] = {}
 
@@ -98,9 +101,10 @@ def _compiled_from(path: Path) -> list[Path]:
 class Sites:
     """All of this node."""
 
-    def __init__(self, directories: Directories, node: str) -> None:
+    def __init__(self, directories: Directories, node: str, interpreters: Interpreters) -> None:
         self._directories = directories
         self._node = node
+        self._interpreters = interpreters
         self.address = ""
         self._sites: dict[Key, Site] = {}
 
@@ -112,7 +116,7 @@ class Sites:
         """The site of a computation that some worker has loaded under this number."""
         return next((site for site in self._sites.values() if slot in site.computations), None)
 
-    def make(self, session: str, environment: str, computation: Computation) -> Site:
+    def make(self, session: str, environment: str, computation: Computation, python: int = OWN) -> Site:
         """The site of a computation that comes here. OSError: its directory cannot be made; ValueError: bad name."""
         key = (session, environment)
         site = self._sites.get(key)
@@ -124,6 +128,7 @@ class Sites:
             place = Place(session, self._node, self.address, directory, self._directories.spool)
             site = self._sites[key] = Site(key, place, not computation.dest_path, new)
         site.keep = site.keep or computation.keep_files
+        site.python, site.place.version = python, self._interpreters[python].version
         return site
 
     def of_session(self, session: str) -> list[Site]:

@@ -12,8 +12,9 @@ from lightwork.node.core.endings import lost
 from lightwork.node.service.directories import Directories
 from lightwork.node.service.processes import start_of, sweep
 from lightwork.node.service.ring import Records, Ring
-from lightwork.wire.messages import Died, Ended, FromNode
-from lightwork.wire.outcome import IN_ARENA, KIND_MASK, REVOKED
+from lightwork.node.service.spool import Spool
+from lightwork.wire.messages import Died, Ended, File, FromNode
+from lightwork.wire.outcome import APART, IN_ARENA, KIND_MASK, REVOKED
 
 News = list[tuple[FromNode, bytes]]
 
@@ -25,13 +26,14 @@ async def settle(directories: Directories, python: str) -> News:
         await sweep(python, alive)
     news: News = []
     with_files = directories.stale_jobs()
+    spool = Spool(directories.spool)
     for path in directories.stale_rings():
         try:
             ring = Ring(path, create=False)
         except (OSError, ValueError):  # half made: nothing was ever run with it
             path.unlink(missing_ok=True)
             continue
-        news += _of_ring(ring, with_files)
+        news += _of_ring(ring, with_files, spool)
         ring.close()
         path.unlink()
     directories.clear_stale()
@@ -39,27 +41,30 @@ async def settle(directories: Directories, python: str) -> News:
     return news
 
 
-def _of_ring(ring: Ring, with_files: set[int]) -> News:
+def _of_ring(ring: Ring, with_files: set[int], spool: Spool) -> News:
     news: News = []
     running, started_ns = ring.running, ring.started_ns
     known: set[int] = set()
     for records in ring.drain(ring.tail):
         known.update(records.tokens)
-        news += _of_records(records, with_files)
+        news += _of_records(records, with_files, spool)
     if running and running not in known:
         news.append(_lost(running, started_ns))
     return news
 
 
-def _of_records(records: Records, with_files: set[int]) -> News:
+def _of_records(records: Records, with_files: set[int], spool: Spool) -> News:
     """One message for all that can be told. Results in an arena went with it, outputs with the job's directory."""
     now, at = time.monotonic_ns(), 0
     message, parts, gone = Ended([], [], [], [], []), [], []
     rows = zip(records.tokens, records.starts_ns, records.durations_ns, records.lengths, records.statuses, strict=True)
     for token, start, duration, length, status in rows:
-        if status & IN_ARENA or (token in with_files and status & KIND_MASK != REVOKED):
+        value = _value_of(token, status, spool)
+        if status & IN_ARENA or (token in with_files and status & KIND_MASK != REVOKED) or value == []:
             gone.append(_lost(token, start))
         elif status & KIND_MASK != REVOKED:
+            if value:
+                message.files.append((len(message.tokens), value))
             message.tokens.append(token)
             message.statuses.append(status)
             message.ages_ns.append(max(now - start, duration))
@@ -68,6 +73,16 @@ def _of_records(records: Records, with_files: set[int]) -> News:
             parts.append(records.body[at : at + length])
         at += length
     return ([(message, b"".join(parts))] if message.tokens else []) + gone
+
+
+def _value_of(token: int, status: int, spool: Spool) -> list[File] | None:
+    """A value that lies in a file; none if it is not there after all; None: it lies elsewhere."""
+    if not status & APART:
+        return None
+    try:
+        return [File("", "", spool.adopt_value(token, f"{token}/0"))]
+    except OSError:
+        return []
 
 
 def _lost(token: int, started_ns: int) -> tuple[FromNode, bytes]:

@@ -114,7 +114,7 @@ def _some_ended(state: State, node: Node, jobs: list[Job | None], event: on.Atte
 def on_attempts_returned(state: State, event: on.AttemptsReturned) -> Commands:
     """Jobs that had not started wait again; those that were cancelled meanwhile end."""
     node = state.nodes[event.node]
-    node.revoking = False
+    node.revoking_ns = -1
     return _settle(state, node, event.tokens, event.reason)
 
 
@@ -165,6 +165,26 @@ def _lost(node: Node, why: str) -> tuple[int, bytes]:
 def lose(state: State, node: Node, tokens: Iterable[int], why: str) -> Commands:
     """Attempts whose node no longer has them. Without the started word, `reentrant=False` jobs are LOST."""
     return _settle(state, node, sorted(tokens), why, may_have_started=True)
+
+
+def give_up(state: State, node: Node) -> Commands:
+    """The node is presumed dead: its jobs move, but those that must not start twice stay its own. (Cancelled: over.)"""
+    moving = [
+        token for token, job in node.attempts.items() if job.group.options.reentrant is not False or job.cancelled
+    ]
+    return _settle(state, node, moving, f"node {node.name} is lost", may_have_started=True)
+
+
+def lose_waiting(state: State, node: Node, jobs: Iterable[Job], why: str) -> Commands:
+    """Waiting jobs that may run on this node alone, which is no more, are LOST."""
+    deliveries = Deliveries(node.name)
+    for job in list(jobs):
+        if job.group.options.node == node.name and job.state < JobState.FINISHED and not job.node:
+            message = f"the job may run on node {node.name} only: {why}"
+            ended = failure_outcome(outcome.NOT_RUN, "JobLost", message, "submit() lets a job run on any node")
+            deliveries.of(job.group.session).add(job, JobState.LOST, *ended)
+            state.end(state.sessions[job.group.session], job, JobState.LOST)
+    return deliveries.finish() + _release_done(state)
 
 
 def _settle(

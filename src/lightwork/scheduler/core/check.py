@@ -21,7 +21,7 @@ def _attempts(state: State) -> list[str]:
             if token in seen:
                 wrong.append(f"attempt {token} is on two nodes")
             seen.add(token)
-        if node.held_bytes != sum(len(job.payload) for job in node.attempts.values()):
+        if node.held_bytes != sum(job.size for job in node.attempts.values()):
             wrong.append(f"node {node.name} counts {node.held_bytes} bytes of arguments")
         if sum(node.held.values()) != len(node.attempts):
             wrong.append(f"node {node.name} counts {sum(node.held.values())} held of {len(node.attempts)}")

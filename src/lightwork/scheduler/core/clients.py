@@ -11,6 +11,7 @@ from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.endings import failure_outcome
 from lightwork.scheduler.core.jobs import Job
 from lightwork.scheduler.core.preparing import fail_if_hopeless
+from lightwork.scheduler.core.seeking import meet
 from lightwork.scheduler.core.sessions import ComputationRecord, Session
 from lightwork.scheduler.core.state import Commands, Deliveries, State
 from lightwork.wire import outcome
@@ -20,9 +21,10 @@ def on_client_joined(state: State, event: on.ClientJoined) -> Commands:
     """A session begins; it is told which nodes there are."""
     if event.session in state.sessions:
         raise ProtocolError(f"session {event.session} is open already")
-    state.sessions[event.session] = Session(event.session)
+    session = state.sessions[event.session] = Session(event.session)
     ready = ClusterEvent.NODE_READY
-    return [do.TellNode(event.session, ready, node.status()) for node in state.nodes.values()]
+    commands: Commands = [do.TellNode(event.session, ready, node.status()) for node in state.nodes.values()]
+    return commands + [command for node in list(state.nodes.values()) for command in meet(state, session, node)]
 
 
 def on_client_lost(state: State, event: on.ClientLost) -> Commands:
@@ -58,7 +60,7 @@ def on_close_asked(state: State, event: on.CloseAsked) -> Commands:
     """The session ends when its jobs have."""
     session = state.sessions[event.session]
     session.closing = True
-    commands = _cancel(state, session, list(session.jobs)) if event.cancel else []
+    commands = cancel(state, session, list(session.jobs)) if event.cancel else []
     return commands + state.release_if_done(session)
 
 
@@ -94,10 +96,11 @@ def on_jobs_submitted(state: State, event: on.JobsSubmitted) -> Commands:
 def on_jobs_cancelled(state: State, event: on.JobsCancelled) -> Commands:
     """Waiting jobs end at once, handed-out ones when their attempt reports."""
     session = state.sessions[event.session]
-    return _cancel(state, session, event.jobs) + state.release_if_done(session)
+    return cancel(state, session, event.jobs) + state.release_if_done(session)
 
 
-def _cancel(state: State, session: Session, numbers: Iterable[int]) -> Commands:
+def cancel(state: State, session: Session, numbers: Iterable[int]) -> Commands:
+    """Waiting jobs end at once, the others are stopped."""
     deliveries = Deliveries("")
     handed_out: list[Job] = []
     status, body = failure_outcome(outcome.CANCELLED, "JobCancelled", "cancelled before it started")

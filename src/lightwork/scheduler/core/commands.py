@@ -34,6 +34,7 @@ class Assign(Command):
     places: list[Place] = []
     numbers: list[int] = []
     attempts: list[int] = []
+    apart: list[Place] = []  # those whose arguments the node fetches
 
 
 class Revoke(Command):
@@ -70,6 +71,54 @@ class Drop(Command):
     """A node's lease is over: close its link."""
 
     node: str
+
+
+class HangUp(Command):
+    """A node is no longer wanted: say goodbye to it, so that it is free for others."""
+
+    node: str
+    reason: str
+
+
+class SetSlots(Command):
+    """A node shall use so many of its slots."""
+
+    node: str
+    slots: int
+
+
+class PlaceFile(Command):
+    """A node shall lay a file into the directory of a computation."""
+
+    node: str
+    number: int
+    session: str
+    computation: str
+    file: File
+
+
+class AskHeld(Command):
+    """A node shall say which attempts it has."""
+
+    node: str
+    number: int
+
+
+# --- to the network ---
+
+
+class Dial(Command):
+    """Try to reach a node there; NodeJoined or NodeUnreached follows."""
+
+    address: str
+
+
+class AskNetwork(Command):
+    """Ask who is there: everybody on our networks, and these hosts; NodeHeard follows for each answer. Of a node with
+    several addresses, one that fits a pattern is preferred."""
+
+    hosts: list[str]
+    patterns: list[str] = []
 
 
 # --- to clients ---
@@ -160,3 +209,22 @@ class EndSession(Command):
     """A session is over and all nodes have forgotten it: say goodbye."""
 
     session: str
+
+
+class OfferNode(Command):
+    """The client's NodeAllocate number `spec` is to decide about a node."""
+
+    session: str
+    spec: int
+    node: NodeStatus
+
+
+class Answer(Command):
+    """What a client asked for is done, or cannot be."""
+
+    session: str
+    number: int
+    error: str = ""
+    hint: str = ""
+    jobs: list[int] = []
+    nodes: list[str] = []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from lightwork.model.states import JobState
-from lightwork.scheduler.core import attempts, clients, events as on, machines, preparing
+from lightwork.scheduler.core import attempts, clients, control, events as on, machines, preparing, seeking
 from lightwork.scheduler.core.explain import explain
 from lightwork.scheduler.core.placement import place
 from lightwork.scheduler.core.state import Commands, State
@@ -30,10 +30,23 @@ _HANDLERS: dict[type[on.Event], Callable[[State, Any], Commands]] = {
     on.NodeJoined: machines.on_node_joined,
     on.NodeLost: machines.on_node_lost,
     on.NodeBeat: machines.on_node_beat,
+    on.WeSlept: machines.on_we_slept,
     on.TimePassed: machines.on_time_passed,
     on.SessionReleased: machines.on_session_released,
     on.ComputationReady: preparing.on_computation_ready,
     on.ComputationFailed: preparing.on_computation_failed,
+    on.NodeDraining: machines.on_node_draining,
+    on.NodesWanted: seeking.on_nodes_wanted,
+    on.NodeHeard: seeking.on_node_heard,
+    on.StrangerRefused: seeking.on_stranger_refused,
+    on.NodeUnreached: seeking.on_node_unreached,
+    on.NodeAllotted: seeking.on_node_allotted,
+    on.NodeTailored: control.on_node_tailored,
+    on.NodeControlled: control.on_node_controlled,
+    on.NodeJobsAsked: control.on_node_jobs_asked,
+    on.HeldTold: control.on_held_told,
+    on.FileGiven: control.on_file_given,
+    on.FilePlaced: control.on_file_placed,
     on.AttemptsStarted: attempts.on_attempts_started,
     on.AttemptsEnded: attempts.on_attempts_ended,
     on.AttemptsReturned: attempts.on_attempts_returned,
@@ -56,9 +69,17 @@ class Core:
         commands: Commands = []
         for event in events:
             commands += _HANDLERS[type(event)](state, event)
+        if state.leaving or state.released:
+            commands += control.let_go(state)
         commands += place(state.queue, state.nodes, state.sessions, state.tokens)
-        commands += take_back(state.queue, state.nodes, state.sessions)
+        commands += take_back(state.queue, state.nodes, state.sessions, now_ns)
         return commands
+
+    def argument(self, node: str, token: int) -> tuple[bytes | None, bool]:
+        """What an attempt on this node is called with, and whether that is only where it lies; None if it is over."""
+        found = self.state.nodes.get(node)
+        job = found.attempts.get(token) if found is not None else None
+        return (None, False) if job is None else (job.payload, job.in_arena)
 
     def status(self, session_name: str, number: int) -> Status:
         """The answer to a client's question how things stand."""
@@ -66,7 +87,9 @@ class Core:
         session = state.sessions[session_name]
         running = sum(job.state is JobState.RUNNING for job in session.jobs.values())
         nodes = [node.status() for node in state.nodes.values()]
-        return Status(number, nodes, len(session.jobs) - running, running, self._waiting(session_name))
+        status = Status(number, nodes, len(session.jobs) - running, running, self._waiting(session_name))
+        status.attempted = seeking.attempted(state, session)
+        return status
 
     def _waiting(self, session_name: str) -> list[str]:
         """Why the first waiting groups wait, each reason once."""
@@ -74,8 +97,6 @@ class Core:
         groups = [group for group, _ in state.queue.lines() if group.session == session_name][:WAITING_SHOWN]
         if state.sessions[session_name].congested:
             return ["the client does not take results as fast as they come"]
-        computations = state.sessions[session_name].computations
-        reasons = [
-            reason for group in groups for reason in explain(state.nodes.values(), computations[group.computation])
-        ]
+        session = state.sessions[session_name]
+        reasons = [reason for group in groups for reason in explain(state.nodes.values(), session, group)]
         return list(dict.fromkeys(reasons))

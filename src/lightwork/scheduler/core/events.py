@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from lightwork.wire.messages import Computation, File, Hardware, JobOptions, Load, Place
+from lightwork.wire.messages import Computation, File, Hardware, JobOptions, Load, Place, Tailoring, Wanted
 
 
 class Event(Struct):
@@ -68,18 +68,33 @@ class JobsCancelled(Event):
 
 
 class NodeJoined(Event):
-    """A node offers its slots, for the first time or again."""
+    """A node offers its slots, for the first time or again. `via`: the address that we dialled; `resumed`: nothing
+    that was under way between us is lost; `shares_memory`: the clients' arenas are mapped there."""
 
     node: str
     slots: int
     address: str = ""
     hardware: Hardware = Hardware()
+    via: str = ""
+    resumed: bool = False
+    shares_memory: bool = True
+    pythons: list[tuple[int, int]] = []
+    labels: dict[str, str] = {}
 
 
 class NodeLost(Event):
-    """A node's link broke. Its attempts are settled when it comes back, or when its lease is over."""
+    """A node's link broke. Its attempts are settled when it comes back, or when its lease is over; if it `left` with a
+    goodbye, at once."""
 
     node: str
+    left: bool = False
+
+
+class NodeDraining(Event):
+    """A node's owner wants it back: no new attempts."""
+
+    node: str
+    reason: str = ""
 
 
 class NodeBeat(Event):
@@ -173,6 +188,109 @@ class SessionReleased(Event):
     node: str
     session: str
     problems: list[str] = []
+
+
+class NodesWanted(Event):
+    """A client wishes for nodes; `now`: the network is asked at once, and nothing added to its wishes."""
+
+    session: str
+    number: int
+    wanted: list[Wanted]
+    now: bool = False
+
+
+class NodeHeard(Event):
+    """Somebody on this network says that a node listens there. `names`: what users call that host."""
+
+    host: str
+    port: int
+    names: list[str] = []
+
+
+class NodeUnreached(Event):
+    """Dialling an address came to nothing. `state`: busy, refused, unreachable."""
+
+    address: str
+    state: str
+    text: str
+    hint: str = ""
+
+
+class StrangerRefused(Event):
+    """Somebody dialled us, and was turned away or gave up."""
+
+    address: str
+    text: str
+    hint: str = ""
+
+
+class NodeAllotted(Event):
+    """A client's word on an offered node: so many of its slots; 0: not used."""
+
+    session: str
+    node: str
+    slots: int
+
+
+class NodeTailored(Event):
+    """What a session's computations have of their own on a node."""
+
+    session: str
+    node: str
+    tailoring: Tailoring
+
+
+class NodeControlled(Event):
+    """A client wants something done with a node (wire ControlNode)."""
+
+    session: str
+    number: int
+    node: str
+    action: str
+    value: int = 0
+    cancel: bool = False
+
+
+class NodeJobsAsked(Event):
+    """A client wants to know which of its jobs are on a node; `from_node`: by the node's own word."""
+
+    session: str
+    number: int
+    node: str
+    from_node: bool = False
+
+
+class HeldTold(Event):
+    """A node says which attempts it has."""
+
+    node: str
+    number: int
+    held: list[int]
+    running: list[int]
+
+
+class FileGiven(Event):
+    """A client wants a file in a computation's directory on a node."""
+
+    session: str
+    number: int
+    node: str
+    computation: str
+    file: File
+
+
+class FilePlaced(Event):
+    """A node has laid a file where it belongs, or could not."""
+
+    node: str
+    number: int
+    error: str = ""
+
+
+class WeSlept(Event):
+    """This process did not run for so long (stopped, or the machine slept)."""
+
+    slept_ns: int
 
 
 class TimePassed(Event):

@@ -4,17 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lightwork.scheduler.core.jobs import Group
 from lightwork.scheduler.core.nodes import Node, Standing
-from lightwork.scheduler.core.sessions import ComputationRecord
+from lightwork.scheduler.core.sessions import ComputationRecord, Session
+from lightwork.scheduler.core.shares import Use
+from lightwork.wire.messages import Computation
 
 
-def refusal(node: Node, record: ComputationRecord) -> str | None:
-    """Why this node may not be given jobs of this computation at all; None if it may."""
+def refusal(node: Node, session: Session, group: Group) -> str | None:
+    """Why this node may not be given jobs of this group at all; None if it may."""
+    share = session.shares.get(node.name)
+    if share is None:
+        return f"node {node.name} is not among the nodes of this cluster"
     if node.standing is not Standing.JOINED:
         return f"node {node.name} is {node.standing.value}"
+    if share.use is not Use.USED:
+        return f"node {node.name} {share.use.value}"
+    record = session.computations[group.computation]
     if node.name in record.failed:
         return f"setup of {record.computation.name} failed on node {node.name}"
-    return None
+    if group.options.node and group.options.node != node.name:
+        return f"the job may run on node {group.options.node} only"
+    return unfit(node, record.computation)
+
+
+def unfit(node: Node, computation: Computation) -> str | None:
+    """Why no interpreter of this node can run the computation; None if one can, or none is known."""
+    needed = computation.python
+    if not node.pythons or not computation.untravellable or needed in node.pythons:
+        return None
+    have = ", ".join(f"{major}.{minor}" for major, minor in node.pythons)
+    why = computation.untravellable
+    return f"{computation.name} needs Python {needed[0]}.{needed[1]} ({why}); node {node.name} has {have}"
 
 
 def fullness(node: Node, record: ComputationRecord) -> str | None:
@@ -26,16 +47,17 @@ def fullness(node: Node, record: ComputationRecord) -> str | None:
     return None
 
 
-def failed_everywhere(nodes: Iterable[Node], record: ComputationRecord) -> bool:
-    """Whether the computation failed on every node there is (and there is one)."""
-    known = [node.name for node in nodes]
+def failed_everywhere(nodes: Iterable[Node], session: Session, record: ComputationRecord) -> bool:
+    """Whether the computation failed on every node that the session has (and there is one)."""
+    known = [node.name for node in nodes if node.name in session.shares]
     return bool(known) and all(name in record.failed for name in known)
 
 
-def explain(nodes: Iterable[Node], record: ComputationRecord) -> list[str]:
-    """A sentence for each node about why a job of this computation waits."""
+def explain(nodes: Iterable[Node], session: Session, group: Group) -> list[str]:
+    """A sentence for each node about why a job of this group waits."""
+    record = session.computations[group.computation]
     reasons = []
     for node in nodes:
-        reason = refusal(node, record) or fullness(node, record)
+        reason = refusal(node, session, group) or fullness(node, record)
         reasons.append(reason or f"node {node.name} has a free slot; the job is on its way")
     return reasons or ["no node is connected"]

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from lightwork.model.states import JobState
 from lightwork.wire.messages import JobOptions
+from lightwork.wire.outcome import ARENA_REFERENCE
 
 
 class Group:
@@ -42,6 +43,11 @@ class Job(Struct, gc=False):
     deaths: int = 0
     cancelled: bool = False
     in_arena: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of its arguments, wherever they are."""
+        return ARENA_REFERENCE.unpack(self.payload)[1] if self.in_arena else len(self.payload)
 
     def hand_out(self, node: str, token: int) -> None:
         """An attempt goes to a node; to its user the job still waits."""

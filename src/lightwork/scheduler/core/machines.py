@@ -2,35 +2,86 @@
 
 from __future__ import annotations
 
+from lightwork.config import timers
+from lightwork.kit.text import count, span
 from lightwork.model.states import ClusterEvent
 from lightwork.scheduler.core import commands as do, events as on
-from lightwork.scheduler.core.attempts import lose
-from lightwork.scheduler.core.nodes import LEASE_NS, SILENT_NS, Node, Standing
+from lightwork.scheduler.core.attempts import give_up, lose, lose_waiting
+from lightwork.scheduler.core.nodes import HERE, SECOND_NS, Node, Standing
+from lightwork.scheduler.core.seeking import all_tried, meet, seek, unwanted
 from lightwork.scheduler.core.state import Commands, State
 
 
 def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
-    """A node offers its slots. One that comes back has nothing prepared; what it still has, its heartbeat says."""
+    """A node offers its slots. One whose claim went on has all that it had; another one's heartbeat will tell."""
     node = state.nodes.get(event.node)
     if node is None:
         node = Node(event.node, event.slots, event.address, event.hardware, state.now_ns)
         state.nodes[event.node] = node
     else:
-        node.slots, node.address, node.hardware = event.slots, event.address, event.hardware
+        used = node.slots if node.slots < node.offered else event.slots
+        node.offered, node.address, node.hardware = event.slots, event.address, event.hardware
+        node.limit(used)
         node.standing, node.heard_ns = Standing.JOINED, state.now_ns
-        node.revoking = False
-        node.unsettled = set(node.attempts)
-    _forget_computations(state, node)
-    return state.tell_all(ClusterEvent.NODE_READY, node)
+        node.revoking_ns = -1
+        node.unsettled = set() if event.resumed else set(node.attempts)
+    node.via, node.shares_memory = event.via, event.shares_memory
+    node.pythons, node.labels = event.pythons, event.labels
+    prospect = state.prospects.get(event.via)
+    if prospect is not None:
+        prospect.joined(node.name)
+    commands: Commands = []
+    if event.resumed:
+        state.queue.reconsider()
+    else:
+        forget_computations(state, node)
+        commands += _not_awaited(state, node)
+    commands += [command for session in state.sessions.values() for command in meet(state, session, node)]
+    useless = unwanted(state, node)
+    if useless:
+        return useless
+    if node.slots < node.offered:
+        commands = [*(one for one in commands if type(one) is not do.SetSlots), do.SetSlots(node.name, node.slots)]
+    return commands + state.tell_all(ClusterEvent.NODE_READY, node) + (all_tried(state) if prospect is not None else [])
+
+
+def _not_awaited(state: State, node: Node) -> Commands:
+    """Nothing is being prepared there any more: what waits for that is as good as done."""
+    commands: Commands = list(state.orders.node_gone(node.name))
+    for session in state.sessions.values():
+        share = session.shares.get(node.name)
+        if share is not None and share.awaited:
+            share.awaited.clear()
+            commands.append(do.Answer(session.name, share.order))
+    return commands
 
 
 def on_node_lost(state: State, event: on.NodeLost) -> Commands:
-    """Its link broke: nothing new goes there; it may come back within its lease."""
+    """Its link broke: nothing new goes there; it may come back within its lease. After a goodbye it will not."""
     node = state.nodes.get(event.node)
-    if node is None or node.standing is Standing.AWAY:
+    if node is None or (node.standing is Standing.AWAY and not event.left):
         return []
+    was_here = node.standing in HERE
     node.standing = Standing.AWAY
-    return state.tell_all(ClusterEvent.NODE_CLOSED, node) + _forgets_sessions(state, node)
+    state.prospects.node_lost(node.name, state.now_ns)
+    commands = state.tell_all(ClusterEvent.NODE_CLOSED, node) if was_here else []
+    if was_here and not (event.left or node.shares_memory):
+        commands += _warn_of_loss(state, node)
+    commands += _forgets_sessions(state, node)
+    if event.left:
+        commands += lose(state, node, set(node.attempts), f"node {node.name} has left")
+        commands += _remove(state, node)
+    return commands + seek(state)
+
+
+def on_node_draining(state: State, event: on.NodeDraining) -> Commands:
+    """Its owner wants it back: what runs goes on, nothing more comes."""
+    node = state.nodes.get(event.node)
+    if node is None:
+        return []
+    node.standing = Standing.DRAINING
+    text = f"node {node.name} is leaving{event.reason and ': '}{event.reason}; its running jobs end first"
+    return [do.Warn(session, "info", text) for session, record in state.sessions.items() if node.name in record.shares]
 
 
 def on_node_beat(state: State, event: on.NodeBeat) -> Commands:
@@ -38,15 +89,22 @@ def on_node_beat(state: State, event: on.NodeBeat) -> Commands:
     node = state.nodes[event.node]
     node.heard_ns = state.now_ns
     node.load, node.workers = event.load, event.workers
-    if node.standing is Standing.SILENT:
+    if node.standing in (Standing.SILENT, Standing.DEAD):
         node.standing = Standing.JOINED
         state.queue.reconsider()
     commands = state.tell_all(ClusterEvent.NODE_LOAD, node)
     if node.unsettled:
         missing = node.unsettled.intersection(node.attempts).difference(event.held, event.running)
         node.unsettled = set()
-        commands += lose(state, node, missing, f"node {node.name} was restarted and no longer has it")
+        commands += lose(state, node, missing, f"node {node.name} let go of it, or was restarted")
     return commands
+
+
+def on_we_slept(state: State, event: on.WeSlept) -> Commands:
+    """What the nodes said meanwhile is still to be read: nobody was silent for that."""
+    for node in state.nodes.values():
+        node.heard_ns += event.slept_ns
+    return []
 
 
 def on_time_passed(state: State, event: on.TimePassed) -> Commands:
@@ -54,11 +112,15 @@ def on_time_passed(state: State, event: on.TimePassed) -> Commands:
     commands: Commands = []
     for node in list(state.nodes.values()):
         silent_ns = state.now_ns - node.heard_ns
-        if silent_ns > LEASE_NS:
-            commands += _give_up(state, node)
-        elif silent_ns > SILENT_NS and node.standing is Standing.JOINED:
+        if silent_ns > state.lease_ns:
+            commands += _presume_dead(state, node, silent_ns)
+        elif silent_ns > state.silent_ns and node.standing is Standing.JOINED:
             node.standing = Standing.SILENT
-    return commands
+            for session, record in state.sessions.items():
+                if node.name in record.shares:
+                    text = f"node {node.name} ({node.address}) has not been heard for {silent_ns / SECOND_NS:.0f} s"
+                    commands.append(do.Warn(session, "warning", text))
+    return commands + seek(state)
 
 
 def on_session_released(state: State, event: on.SessionReleased) -> Commands:
@@ -68,22 +130,88 @@ def on_session_released(state: State, event: on.SessionReleased) -> Commands:
         return []
     problems = [f"on node {event.node}: {problem}" for problem in event.problems]
     commands: Commands = [do.Warn(session.name, "warning", problem) for problem in problems]
-    return commands + state.forgotten_by(session, event.node)
+    if session.releasing:
+        return commands + state.forgotten_by(session, event.node)
+    state.released.append((session.name, event.node))
+    return commands
 
 
-def _give_up(state: State, node: Node) -> Commands:
-    """The lease is over: the node is presumed dead."""
-    commands: Commands = [do.Drop(node.name)]
-    if node.standing is not Standing.AWAY:
-        commands += state.tell_all(ClusterEvent.NODE_CLOSED, node)
-    node.standing = Standing.AWAY
-    commands += lose(state, node, set(node.attempts), f"node {node.name} is lost")
+def _presume_dead(state: State, node: Node, silent_ns: int) -> Commands:
+    """The lease is over: jobs move, but those that must not start twice wait a while for the node's word."""
+    commands: Commands = []
+    if node.standing is not Standing.DEAD:
+        commands.append(do.Drop(node.name))
+        if node.standing in HERE:
+            commands += state.tell_all(ClusterEvent.NODE_CLOSED, node)
+        node.standing = Standing.DEAD
+        state.prospects.node_lost(node.name, state.now_ns)
+        commands += give_up(state, node) + _forgets_sessions(state, node)
+        forget_computations(state, node)
+        commands += _warn_of_waiting(state, node, silent_ns)
+    over = silent_ns > state.lease_ns + state.lost_ns
+    if over:
+        why = f"node {node.name} has not been heard for {silent_ns / SECOND_NS:.0f} s"
+        commands += lose(state, node, set(node.attempts), why)
+        commands += _lose_pinned(state, node, why)
+    if over or not (node.attempts or _pinned(state, node)):
+        commands += _remove(state, node)
+    return commands
+
+
+def _warn_of_loss(state: State, node: Node) -> Commands:
+    commands: Commands = []
+    for session, record in state.sessions.items():
+        if node.name in record.shares:
+            text = f"the connection with node {node.name} ({node.address}) is lost"
+            moving = sum(job.group.options.reentrant is not False for job in node.of_session(session))
+            if moving:
+                text += f"; unless it is back within {span(state.lease_ns / SECOND_NS)}, "
+                text += f"{count(moving, 'job')} from there will be queued again"
+            commands.append(do.Warn(session, "warning", text))
+    return commands
+
+
+def _warn_of_waiting(state: State, node: Node, silent_ns: int) -> Commands:
+    commands: Commands = []
+    for session in state.sessions:
+        waiting = len(node.of_session(session))
+        if waiting:
+            text = (
+                f"waiting for node {node.name}, unreachable for {silent_ns / SECOND_NS:.0f} s: "
+                f"{count(waiting, 'job')} with reentrant=False may still run there; LOST in {timers.LOST_S:.0f} s"
+            )
+            commands.append(do.Warn(session, "warning", text))
+    return commands
+
+
+def _pinned(state: State, node: Node) -> list[tuple[str, int]]:
+    """Waiting jobs that may run nowhere else."""
+    return [
+        (job.group.session, job.number)
+        for group, line in state.queue.lines()
+        if group.options.node == node.name
+        for job in line
+    ]
+
+
+def _lose_pinned(state: State, node: Node, why: str) -> Commands:
+    return lose_waiting(state, node, [job for _, line in state.queue.lines() for job in line], why)
+
+
+def _remove(state: State, node: Node) -> Commands:
+    """Nothing is known of it any more."""
     del state.nodes[node.name]
-    _forget_computations(state, node)
+    forget_computations(state, node)
+    commands: Commands = list(state.orders.node_gone(node.name))
+    for session in state.sessions.values():
+        share = session.shares.pop(node.name, None)
+        if share is not None and share.busy:
+            commands.append(do.Answer(session.name, share.order, f"node {node.name} is gone"))
     return commands + _forgets_sessions(state, node)
 
 
-def _forget_computations(state: State, node: Node) -> None:
+def forget_computations(state: State, node: Node) -> None:
+    """Nothing is prepared there."""
     for session in state.sessions.values():
         for record in session.computations.values():
             record.forget_node(node.name)
@@ -94,4 +222,7 @@ def _forgets_sessions(state: State, node: Node) -> Commands:
     commands: Commands = []
     for session in list(state.sessions.values()):
         commands += state.forgotten_by(session, node.name)
+        share = session.shares.get(node.name)
+        if share is not None and share.releasing:
+            state.released.append((session.name, node.name))
     return commands

@@ -1,6 +1,9 @@
 """One record per node: its slots, its attempts, and how much work it holds ahead.
 
-JOINED --lost link--> AWAY --joins again--> JOINED        AWAY or silent past the lease --> gone
+JOINED --beats missing--> SILENT ---+
+   |                                +--lease over--> DEAD (kept while jobs that must not run twice wait for its word)
+   +--link broke--> AWAY -----------+
+   +--owner wants it back--> DRAINING --goodbye--> gone          SILENT, AWAY, DEAD --it is heard again--> JOINED
 """
 
 from __future__ import annotations
@@ -12,8 +15,6 @@ from lightwork.scheduler.core.jobs import Job
 from lightwork.wire.messages import Hardware, Load, NodeStatus
 
 SECOND_NS = 1_000_000_000
-LEASE_NS = int(timers.LEASE_S * SECOND_NS)
-SILENT_NS = int(timers.HEARTBEAT_S * timers.UNREACHABLE_AFTER_BEATS * SECOND_NS)
 WINDOW_NS = int(timers.WINDOW_S * SECOND_NS)
 
 
@@ -23,6 +24,11 @@ class Standing(enum.Enum):
     JOINED = "ready"
     SILENT = "unreachable"  # heartbeats are missing: no new work
     AWAY = "away"  # its link broke
+    DRAINING = "draining"
+    DEAD = "presumed dead"
+
+
+HERE = (Standing.JOINED, Standing.SILENT, Standing.DRAINING)  # its link is up
 
 
 class Node:
@@ -32,14 +38,18 @@ class Node:
         self.name = name
         self.address = address
         self.hardware = hardware
-        self.slots = slots
+        self.slots = self.offered = slots
         self.standing = Standing.JOINED
         self.heard_ns = now_ns
+        self.via = ""  # the address that was dialled
+        self.shares_memory = True
+        self.pythons: list[tuple[int, int]] = []
+        self.labels: dict[str, str] = {}
         self.attempts: dict[int, Job] = {}
         self.held: dict[str, int] = {}  # attempts by computation
         self.held_bytes = 0  # of their arguments
         self.window: dict[str, int] = {}  # jobs allowed ahead by computation; doubles with each report
-        self.revoking = False
+        self.revoking_ns = -1  # since when it is asked to give some back; -1: it is not
         self.unsettled: set[int] = set()  # attempts from before it went away, until its first heartbeat tells
         self.load = Load()
         self.workers: list[int] = []
@@ -49,6 +59,10 @@ class Node:
     def idle_slots(self) -> int:
         """Slots without an attempt."""
         return self.slots - len(self.attempts)
+
+    def limit(self, slots: int) -> None:
+        """Use so many of the slots that it offers; negative: leave so many free."""
+        self.slots = max(0, min(self.offered, slots if slots >= 0 else self.offered + slots))
 
     def room(self, computation: str, mean_ns: float, held_ns: float) -> int:
         """How many more jobs of this computation it may have: one per slot, and ahead as much as is done in a moment.
@@ -69,7 +83,7 @@ class Node:
         for job in jobs:
             attempts[token] = job
             job.hand_out(name, token)
-            self.held_bytes += len(job.payload)
+            self.held_bytes += job.size
             token += 1
         self.held[computation] = self.held.get(computation, 0) + len(jobs)
 
@@ -77,7 +91,7 @@ class Node:
         """The job of a live attempt, which is no more; None for a dead token, whose news changes nothing."""
         job = self.attempts.pop(token, None)
         if job is not None:
-            self.held_bytes -= len(job.payload)
+            self.held_bytes -= job.size
             computation = job.group.computation
             left = self.held[computation] - 1
             if left:
@@ -89,6 +103,10 @@ class Node:
     def widen(self, computation: str) -> None:
         """A report came back: twice as much may go ahead."""
         self.window[computation] = min(2 * self.window.get(computation, 1), limits.WINDOW_JOBS_MAX)
+
+    def of_session(self, session: str) -> list[Job]:
+        """The jobs of one session that are here."""
+        return [job for job in self.attempts.values() if job.group.session == session]
 
     def status(self) -> NodeStatus:
         """For users."""
@@ -105,4 +123,7 @@ class Node:
             self.hardware,
             self.load,
             self.standing.value,
+            tuple(f"{major}.{minor}" for major, minor in self.pythons),
+            tuple(self.labels.items()),
+            self.offered,
         )

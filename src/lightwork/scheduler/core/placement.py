@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lightwork.scheduler.core.commands import Assign, Command, Prepare
+from lightwork.config.limits import INLINE_MAX
+from lightwork.scheduler.core.commands import Assign, Command
 from lightwork.scheduler.core.explain import refusal
 from lightwork.scheduler.core.jobs import Group, Job
-from lightwork.scheduler.core.nodes import Node
+from lightwork.scheduler.core.nodes import Node, Standing
 from lightwork.scheduler.core.queue import Queue
 from lightwork.scheduler.core.sessions import ComputationRecord, Session
+from lightwork.scheduler.core.tailoring import prepare
 from lightwork.wire.messages import Place
 from lightwork.wire.outcome import ARENA_REFERENCE
 
@@ -35,18 +37,19 @@ def place(queue: Queue, nodes: Mapping[str, Node], sessions: Mapping[str, Sessio
     """Hand out what can be handed out now."""
     commands: list[Command] = []
     crowded: list[Group] = []  # may run only on some nodes, and these are full: others may pass them
+    joined = sum(node.standing is Standing.JOINED for node in nodes.values()) if queue.size else 0
     while (turn := queue.first()) is not None:
         group, before = turn
         session = sessions[group.session]
         record = session.computations[group.computation]
-        allowed = [node for node in nodes.values() if refusal(node, record) is None and not session.congested]
+        allowed = [node for node in nodes.values() if refusal(node, session, group) is None and not session.congested]
         node, room = _roomiest(allowed, group, record, session)
         if node is None:
             queue.set_aside(group)
         elif room:
             jobs = queue.take(group, room, before)
-            commands += _assign(node, record, group, jobs, tokens)
-        elif not record.failed:
+            commands += _assign(node, session, group, jobs, tokens)
+        elif len(allowed) == joined:  # all are full: nobody behind it would find room either
             break
         else:
             queue.set_aside(group)
@@ -82,21 +85,43 @@ def _held_ns(node: Node, session: Session) -> float:
     return held
 
 
-def _assign(node: Node, record: ComputationRecord, group: Group, jobs: list[Job], tokens: Tokens) -> list[Command]:
+def _assign(node: Node, session: Session, group: Group, jobs: list[Job], tokens: Tokens) -> list[Command]:
     commands: list[Command] = []
+    record = session.computations[group.computation]
     if node.name not in record.prepared:
-        record.prepared.add(node.name)
-        commands.append(Prepare(node.name, group.session, record.computation))
+        commands.append(prepare(session, record, node.name))
     first = tokens.reserve(len(jobs))
     node.take_on(jobs, first)
     payloads = [job.payload for job in jobs]
     node.bytes_in += sum(map(len, payloads))
-    places = [Place(index, *ARENA_REFERENCE.unpack(job.payload)) for index, job in enumerate(jobs) if job.in_arena]
+    places, apart = _far(node, jobs, payloads)
     fresh = list(range(first, first + len(jobs)))
     numbers, attempts = [job.number for job in jobs], [job.attempts for job in jobs]
     if max(attempts) == 1:
         attempts = []
     commands.append(
-        Assign(node.name, group.session, group.computation, fresh, payloads, group.options, places, numbers, attempts)
+        Assign(
+            node.name,
+            group.session,
+            group.computation,
+            fresh,
+            payloads,
+            group.options,
+            places,
+            numbers,
+            attempts,
+            apart,
+        )
     )
     return commands
+
+
+def _far(node: Node, jobs: list[Job], payloads: list[bytes]) -> tuple[list[Place], list[Place]]:
+    """Which arguments lie in shared memory, and which the node is to fetch (their payloads are left out)."""
+    if node.shares_memory:
+        found = [(index, job) for index, job in enumerate(jobs) if job.in_arena]
+        return [Place(index, *ARENA_REFERENCE.unpack(job.payload)) for index, job in found], []
+    apart = [Place(index, 0, job.size) for index, job in enumerate(jobs) if job.in_arena or job.size > INLINE_MAX]
+    for place in apart:
+        payloads[place.index] = b""
+    return [], apart

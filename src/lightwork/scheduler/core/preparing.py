@@ -20,7 +20,8 @@ def on_computation_ready(state: State, event: on.ComputationReady) -> Commands:
     if session is None or event.computation not in session.computations:
         return []
     session.computations[event.computation].ready.add(event.node)
-    return [do.TellComputation(event.session, event.computation, event.node, True)]
+    told = do.TellComputation(event.session, event.computation, event.node, True)
+    return [told, *prepared_again(session, event.node, event.computation)]
 
 
 def on_computation_failed(state: State, event: on.ComputationFailed) -> Commands:
@@ -32,7 +33,20 @@ def on_computation_failed(state: State, event: on.ComputationFailed) -> Commands
     record.failed[event.node] = event.failure
     state.queue.reconsider()
     told = do.TellComputation(event.session, event.computation, event.node, False, event.failure)
-    return [told, *fail_if_hopeless(state, session, record)]
+    again = prepared_again(session, event.node, event.computation, failed=True)
+    return [told, *again, *fail_if_hopeless(state, session, record)]
+
+
+def prepared_again(session: Session, node: str, digest: str, *, failed: bool = False) -> Commands:
+    """If a re-setup waited for this: it is done when nothing more is awaited."""
+    share = session.shares.get(node)
+    if share is None or digest not in share.awaited:
+        return []
+    share.awaited.discard(digest)
+    if failed:
+        share.awaited.clear()
+        return [do.Answer(session.name, share.order, f"setup failed on node {node}")]
+    return [] if share.awaited else [do.Answer(session.name, share.order)]
 
 
 def fail_hopeless(state: State, jobs: Iterable[Job]) -> Commands:
@@ -47,7 +61,7 @@ def fail_hopeless(state: State, jobs: Iterable[Job]) -> Commands:
 
 def fail_if_hopeless(state: State, session: Session, record: ComputationRecord) -> Commands:
     """If the computation failed on every node there is, its waiting jobs end with the first failure."""
-    if not failed_everywhere(state.nodes.values(), record):
+    if not failed_everywhere(state.nodes.values(), session, record):
         return []
     node, failure = next(iter(record.failed.items()))
     body = outcome.encode_outcome(outcome.Outcome(b"", failure=failure))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from lightwork.model.errors import ProtocolError
 from lightwork.scheduler.core.jobs import Group, Job
-from lightwork.wire.messages import Computation, JobOptions
+from lightwork.scheduler.core.shares import Seeking, Share
+from lightwork.wire.messages import Computation, JobOptions, Wanted
 
 MEAN_WEIGHT = 0.3  # of the newest batch in the mean duration
 
@@ -44,6 +45,9 @@ class Session:
         self.closing = False
         self.congested = False  # its client does not keep up: nothing of it is placed
         self.releasing: set[str] = set()  # nodes that have not yet said that they forgot us
+        self.shares: dict[str, Share] = {}  # by node; a node without a share is not ours
+        self.wishes: list[Wanted] = []
+        self.seeking = Seeking()
         self._groups: dict[tuple[str, JobOptions], Group] = {}
 
     def group(self, computation: str, options: JobOptions) -> Group:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lightwork.config import timers
 from lightwork.model.states import ClusterEvent, JobState
 from lightwork.model.tokens import make_token
 from lightwork.scheduler.core import commands as do
 from lightwork.scheduler.core.endings import Delivery
 from lightwork.scheduler.core.jobs import Job
-from lightwork.scheduler.core.nodes import Node, Standing
+from lightwork.scheduler.core.nodes import HERE, SECOND_NS, Node
+from lightwork.scheduler.core.orders import Orders
 from lightwork.scheduler.core.placement import Tokens
+from lightwork.scheduler.core.prospects import Prospects
 from lightwork.scheduler.core.queue import Queue
 from lightwork.scheduler.core.sessions import Session
 
@@ -27,6 +30,20 @@ class State:
         self.tokens = Tokens(make_token(epoch, 1))
         self.ordinal = 0
         self.now_ns = 0
+        self.prospects = Prospects()
+        self.listening = ""  # where nodes may join, for people
+        self.orders = Orders()
+        self.leaving: list[tuple[str, str]] = []  # sessions and nodes that part when the jobs there have ended
+        self.released: list[tuple[str, str]] = []  # sessions that nodes have forgotten while they go on elsewhere
+        self.set_timers()
+
+    def set_timers(self, *, ask_s: float = 0.0, beat_s: float = 0.0) -> None:
+        """Seconds between questions to the network, and between heartbeats; 0: as usual."""
+        beat_ns = int((beat_s or timers.HEARTBEAT_S) * SECOND_NS)
+        self.silent_ns = beat_ns * timers.UNREACHABLE_AFTER_BEATS
+        self.lease_ns = max(int(timers.LEASE_S * SECOND_NS), 2 * self.silent_ns if beat_s else 0)
+        self.lost_ns = int(timers.LOST_S * SECOND_NS)
+        self.ask_ns = int((ask_s or timers.ASK_NETWORK_S) * SECOND_NS)
 
     def end(self, session: Session, job: Job, state: JobState) -> None:
         """The job has its terminal state; its attempt, if it had one, was let go before."""
@@ -55,7 +72,8 @@ class State:
     def release(self, session: Session) -> Commands:
         """All nodes are to forget the session; its end comes when they have."""
         self.queue.drop_session(session.name)
-        session.releasing = {node.name for node in self.nodes.values() if node.standing is not Standing.AWAY}
+        here = {node.name for node in self.nodes.values() if node.standing in HERE}
+        session.releasing = here.intersection(session.shares)
         if not session.releasing:
             return self._end_session(session)
         return [do.Release(node, session.name) for node in sorted(session.releasing)]

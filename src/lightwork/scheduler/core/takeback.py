@@ -18,22 +18,28 @@ from lightwork.scheduler.core.nodes import Node, Standing
 from lightwork.scheduler.core.queue import Queue
 from lightwork.scheduler.core.sessions import Session
 
+PATIENCE_NS = 1_000_000_000  # a node that had nothing to give back answers nothing: it may be asked again
 
-def take_back(queue: Queue, nodes: Mapping[str, Node], sessions: Mapping[str, Session]) -> list[Command]:
+
+def take_back(queue: Queue, nodes: Mapping[str, Node], sessions: Mapping[str, Session], now_ns: int) -> list[Command]:
     """Ask the fullest node for half of what waits there, if another has nothing to do."""
     if queue.size or len(nodes) < 2:
         return []
     joined = [node for node in nodes.values() if node.standing is Standing.JOINED]
     idle = [node for node in joined if node.idle_slots > 0]
     donor = min(joined, key=lambda node: node.idle_slots, default=None)
-    if not idle or donor is None or donor.idle_slots >= 0 or donor.revoking:
+    if not idle or donor is None or donor.idle_slots >= 0 or _is_asked(donor, now_ns):
         return []
     wanted = max(1, -donor.idle_slots // 2)
     tokens = list(islice(_movable(donor, idle, sessions), wanted))
     if not tokens:
         return []
-    donor.revoking = True
+    donor.revoking_ns = now_ns
     return [Revoke(donor.name, tokens[::-1])]
+
+
+def _is_asked(donor: Node, now_ns: int) -> bool:
+    return donor.revoking_ns >= 0 and now_ns - donor.revoking_ns < PATIENCE_NS
 
 
 def _movable(donor: Node, idle: list[Node], sessions: Mapping[str, Session]) -> Iterator[int]:
@@ -42,7 +48,7 @@ def _movable(donor: Node, idle: list[Node], sessions: Mapping[str, Session]) -> 
     for token, job in reversed(donor.attempts.items()):
         group = job.group
         if group not in allowed:
-            record = sessions[group.session].computations[group.computation]
-            allowed[group] = any(refusal(node, record) is None for node in idle)
+            session = sessions[group.session]
+            allowed[group] = any(refusal(node, session, group) is None for node in idle)
         if allowed[group] and job.state is JobState.QUEUED and not job.cancelled:
             yield token

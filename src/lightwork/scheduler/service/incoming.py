@@ -47,10 +47,15 @@ FROM_CLIENT: dict[type, Translate] = {
     say.Submit: _submitted,
     say.Cancel: lambda session, m, body: on.JobsCancelled(session, m.jobs),
     say.Close: lambda session, m, body: on.CloseAsked(session, m.cancel),
+    say.Seek: lambda session, m, body: on.NodesWanted(session, m.number, m.wanted, m.now),
+    say.Allot: lambda session, m, body: on.NodeAllotted(session, m.node, m.slots),
+    say.Tailor: lambda session, m, body: on.NodeTailored(session, m.node, m.tailoring),
+    say.ControlNode: lambda session, m, body: on.NodeControlled(session, m.number, m.node, m.action, m.value, m.cancel),
+    say.AskNodeJobs: lambda session, m, body: on.NodeJobsAsked(session, m.number, m.node, m.from_node),
+    say.SendFile: lambda session, m, body: on.FileGiven(session, m.number, m.node, m.computation, m.file),
 }
 
 FROM_NODE: dict[type, Translate] = {
-    say.NodeReady: lambda node, m, body: on.NodeJoined(node, m.slots, m.address, m.hardware),
     say.Heartbeat: lambda node, m, body: on.NodeBeat(node, m.held, m.running, m.load, m.workers),
     say.Prepared: lambda node, m, body: (
         on.ComputationReady(node, m.session, m.computation)
@@ -63,5 +68,8 @@ FROM_NODE: dict[type, Translate] = {
     say.Died: lambda node, m, body: on.AttemptsDied(node, m.tokens, m.blame, m.ages_ns, m.lengths, body),
     say.AttemptProvisional: lambda node, m, body: on.AttemptSpoke(node, m.token, body, m.in_arena),
     say.AttemptFile: lambda node, m, body: on.AttemptSentFile(node, m.token, m.name, m.file),
+    say.Leaving: lambda node, m, body: on.NodeDraining(node, m.reason),
+    say.FilePlaced: lambda node, m, body: on.FilePlaced(node, m.number, m.error),
+    say.HeldNow: lambda node, m, body: on.HeldTold(node, m.number, m.held, m.running),
     say.Released: lambda node, m, body: on.SessionReleased(node, m.session, m.problems),
 }

@@ -26,6 +26,7 @@ def _assign(command: do.Assign, epoch_ns: int) -> Packed:
         command.places,
         numbers,
         command.attempts,
+        command.apart,
     )
     return message, b"".join(command.payloads)
 
@@ -58,6 +59,9 @@ TO_NODE: dict[type, Callable[[Any, int], Packed]] = {
     do.Stop: lambda c, _: (say.Stop(c.tokens, c.now), b""),
     do.Free: lambda c, _: (say.Free(c.regions, c.spooled), b""),
     do.Release: lambda c, _: (say.Release(c.session), b""),
+    do.SetSlots: lambda c, _: (say.SetSlots(c.slots), b""),
+    do.PlaceFile: lambda c, _: (say.PlaceFile(c.number, c.session, c.computation, c.file), b""),
+    do.AskHeld: lambda c, _: (say.AskHeld(c.number), b""),
 }
 
 TO_CLIENT: dict[type, Callable[[Any, int], Packed]] = {
@@ -68,5 +72,7 @@ TO_CLIENT: dict[type, Callable[[Any, int], Packed]] = {
     do.TellFile: lambda c, _: (say.SentFile(c.job, c.name, c.file), b""),
     do.TellComputation: lambda c, _: (say.ComputationState(c.computation, c.node, c.ready, c.failure), b""),
     do.TellNode: lambda c, _: (say.NodeNews(c.event, c.node), b""),
+    do.OfferNode: lambda c, _: (say.OfferNode(c.spec, c.node), b""),
+    do.Answer: lambda c, _: (say.Answer(c.number, c.error, c.hint, c.jobs, c.nodes), b""),
     do.Warn: lambda c, _: (say.Notice(c.level, c.text, c.hint), b""),
 }

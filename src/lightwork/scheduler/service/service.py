@@ -9,21 +9,35 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lightwork.kit.notation import render
 from lightwork.model.errors import LightworkError, PeerError, ProtocolError
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.core import Core
+from lightwork.scheduler.service.claims import Claims
 from lightwork.scheduler.service.files import Files
 from lightwork.scheduler.service.incoming import FROM_CLIENT, FROM_NODE
 from lightwork.scheduler.service.outgoing import TO_CLIENT, TO_NODE, Packed
+from lightwork.transport.address import host_of
 from lightwork.transport.link import Batch, Link, Receiver
 from lightwork.wire import messages as say
+
+if TYPE_CHECKING:
+    from lightwork.scheduler.service.dialler import Dialler
 
 log = logging.getLogger(__name__)
 
 Clock = Callable[[], int]
+Tell = Callable[[on.Event], None]
+SLEPT_NS = 3_000_000_000  # so long without a look at the clock: we did not run
+
+
+class Arguments(Protocol):
+    """The clients' arena, as far as arguments are read from it."""
+
+    def view(self, reference: bytes) -> memoryview:
+        """The bytes that an arena reference means."""
 
 
 class Scheduler(Receiver):
@@ -41,15 +55,26 @@ class Scheduler(Receiver):
         on_session_over: Callable[[str], None] = lambda session: None,
         on_node_gone: Callable[[str], None] = lambda node: None,
         on_fault: Callable[[], None] = lambda: None,
+        make_dialler: Callable[[Receiver, Tell], Dialler] | None = None,
+        arguments: Arguments | None = None,
+        ask_s: float = 0.0,
+        beat_s: float = 0.0,
     ) -> None:
         self._core = Core(epoch)
+        self._core.state.set_timers(ask_s=ask_s, beat_s=beat_s)
         self._clock = clock
         self._epoch_ns = time.time_ns() - clock()  # shown to users, decides nothing
         self._clients: dict[str, Link] = {}
-        self._nodes: dict[str, Link] = {}
-        self._names: dict[Link, str] = {}
+        self._claims = Claims()
+        self._nodes: dict[str, Link] = {}  # those that are there
+        self._sessions: dict[Link, str] = {}
+        self._make_dialler = make_dialler
+        self._dialler: Dialler | None = None  # made when there is somebody to reach
+        self._arguments = arguments
+        self._leaving = False
+        self._looked_ns = clock()
         self._sequences: dict[str, int] = {}  # results sent, by session
-        self._files = Files(self._clients, self._nodes)
+        self._files = Files(self._clients, self._nodes, self._claims.tell)
         self._on_session_over = on_session_over
         self._on_node_gone = on_node_gone
         self._on_fault = on_fault
@@ -57,6 +82,10 @@ class Scheduler(Receiver):
         self._to_tell: list[on.Event] = []  # what was found out while the core was obeyed
         self._late: dict[str, dict[int, Packed]] = {}  # their latest provisional results, by job
         self.pids: dict[str, int] = {}  # of the processes around us, for status
+
+    def listens_at(self, address: str) -> None:
+        """Where nodes may join, as it is written on their machines."""
+        self._core.state.listening = address
 
     # --- what links tell ---
 
@@ -67,7 +96,7 @@ class Scheduler(Receiver):
             link.close(f"session {peer.session} is open already")
         elif peer.role == "client":
             self._clients[peer.session] = link
-            self._names[link] = peer.session
+            self._sessions[link] = peer.session
             self._feed([on.ClientJoined(peer.session)])
         elif peer.role != "node":
             link.close(f"a scheduler talks with clients and nodes, not with a {peer.role}")
@@ -84,17 +113,25 @@ class Scheduler(Receiver):
 
     def link_lost(self, link: Link, error: LightworkError | None) -> None:
         """Somebody is gone."""
-        name = self._names.pop(link, "")
-        if self._clients.get(name) is link:
-            del self._clients[name]
-            self._feed([on.ClientLost(name)])
-        elif self._nodes.get(name) is link:
-            del self._nodes[name]
-            self._feed([on.NodeLost(name)])
+        session = self._sessions.pop(link, None)
+        if session is not None and self._clients.get(session) is link:
+            del self._clients[session]
+            self._feed([on.ClientLost(session)])
+        claim = self._claims.lost(link)
+        if claim is not None:
+            self._nodes.pop(claim.name, None)
+            if link.left:
+                self._claims.forget(claim.name)
+                self._files.node_gone(claim.name)
+            self._feed([on.NodeLost(claim.name, left=link.left)])
+
+    def link_refused(self, address: str, error: LightworkError) -> None:
+        """Somebody wanted to join us and could not: our users should know."""
+        self._feed([on.StrangerRefused(address, str(error.args[0] if error.args else error), error.hint)])
 
     def link_drained(self, link: Link) -> None:
         """A congested client has caught up."""
-        session = self._names.get(link, "")
+        session = self._sessions.get(link, "")
         if session in self._congested:
             self._congested.discard(session)
             for message, body in self._late.pop(session, {}).values():
@@ -103,15 +140,18 @@ class Scheduler(Receiver):
 
     def time_passed(self) -> None:
         """To be called every second or so."""
-        self._feed([on.TimePassed()])
+        now_ns = self._clock()
+        slept_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
+        slept = [on.WeSlept(slept_ns)] if slept_ns > SLEPT_NS else []
+        self._feed([*slept, on.TimePassed()])
 
     # --- what they say ---
 
     def _from_client(self, link: Link, batch: Batch) -> list[on.Event]:
-        session = self._names.get(link)
+        session = self._sessions.get(link)
         if session is None:
             return []
-        events = []
+        events: list[on.Event] = []
         for message, body in batch:
             translate = FROM_CLIENT.get(type(message))
             if translate is not None:
@@ -137,31 +177,67 @@ class Scheduler(Receiver):
         events: list[on.Event] = []
         for message, body in batch:
             if isinstance(message, say.NodeReady):
-                self._nodes[message.name] = link
-                self._names[link] = message.name
-                self.pids["agent"] = message.pid
-            name = self._names.get(link)
-            if name is None:
-                raise ProtocolError(f"{type(message).__name__} came before NodeReady")
+                events.append(self._node_ready(link, message))
+                continue
+            claim = self._claims.of(link)
+            if claim is None:
+                if self._nodes or not isinstance(message, say.Goodbye):
+                    log.debug("%s after the end of its claim", type(message).__name__)
+                return events
+            claim.note(message, body)
             translate = FROM_NODE.get(type(message))
             if translate is not None:
-                events.append(translate(name, message, body))
+                events.append(translate(claim.name, message, body))
             else:
-                self._node_asks(name, link, message)
-            if isinstance(message, say.Heartbeat):
+                self._node_asks(claim.name, link, message)
+            if isinstance(message, say.Heartbeat) and not claim.number:
                 self.pids |= message.pids
         return events
 
+    def _node_ready(self, link: Link, ready: say.NodeReady) -> on.Event:
+        claim, resumed, old = self._claims.join(link, ready)
+        if old is not None:
+            old.abort()
+        self._nodes[claim.name] = link
+        if not ready.claim:
+            self.pids["agent"] = ready.pid
+        via = self._dialler.address_of(link) if self._dialler is not None else ""
+        anew = bool(ready.claim) and not resumed
+        self._files.node_back(claim.name, link, anew=anew, shares_memory=ready.shares_memory)
+        return on.NodeJoined(
+            claim.name,
+            ready.slots,
+            host_of(link.address) or ready.address,
+            ready.hardware,
+            via,
+            resumed,
+            ready.shares_memory,
+            ready.pythons,
+            ready.labels,
+        )
+
     def _node_asks(self, name: str, link: Link, message: say.Message) -> None:
         if isinstance(message, say.Fetch):
-            self._files.fetch_from_client(link, message)
+            self._node_fetches(name, link, message)
         elif isinstance(message, say.NodeNotice):
             sessions = [message.session] if message.session else list(self._clients)
             self._obey(
                 do.Warn(session, message.level, f"node {name}: {message.text}", message.hint) for session in sessions
             )
-        elif not isinstance(message, say.Goodbye):
+        elif not isinstance(message, say.Goodbye | say.Ack | say.Pong):
             raise ProtocolError(f"a node may not send {type(message).__name__}")
+
+    def _node_fetches(self, name: str, link: Link, fetch: say.Fetch) -> None:
+        if fetch.kind != "argument":
+            self._files.fetch_from_client(link, fetch)
+            return
+        payload, in_arena = self._core.argument(name, int(fetch.name) if fetch.name.isdecimal() else -1)
+        if payload is not None and in_arena and self._arguments is not None:
+            self._files.serve_argument(link, fetch, self._arguments.view(payload))
+        elif payload is not None and not in_arena:
+            self._files.serve_argument(link, fetch, memoryview(payload))
+        else:
+            link.refuse(fetch.stream, f"there is no argument of attempt {fetch.name} any more")
 
     # --- what follows ---
 
@@ -190,7 +266,9 @@ class Scheduler(Receiver):
     def _obey_one(self, command: Any) -> None:
         kind = type(command)
         if kind in TO_NODE:
-            self._send(self._nodes.get(command.node), TO_NODE[kind](command, self._epoch_ns))
+            claim = self._claims.named(command.node)
+            if claim is not None:
+                claim.send(*TO_NODE[kind](command, self._epoch_ns))
         elif kind in TO_CLIENT:
             self._files.note_news(command)
             packed = TO_CLIENT[kind](command, self._epoch_ns)
@@ -203,11 +281,16 @@ class Scheduler(Receiver):
             self._end_session(command.session)
         elif isinstance(command, do.Drop):
             self._drop(command.node)
-
-    def _send(self, link: Link | None, packed: Packed) -> None:
-        """A link that is gone has been, or will be, told to the core: what was meant for it is dropped."""
-        if link is not None:
-            link.send(*packed)
+        elif isinstance(command, do.HangUp):
+            link = self._forget_node(command.node)
+            if link is not None:
+                link.close(command.reason)
+        elif self._leaving:
+            pass  # nobody is looked for any more
+        elif isinstance(command, do.Dial):
+            self._reach().dial(command.address)
+        elif isinstance(command, do.AskNetwork):
+            self._reach().ask(command.hosts, command.patterns)
 
     def _tell(self, session: str, packed: Packed) -> None:
         """Send to a client. One that does not keep up gets no further jobs, and of provisional results the latest."""
@@ -234,14 +317,33 @@ class Scheduler(Receiver):
         self._files.session_over(session)
         link = self._clients.pop(session, None)
         if link is not None:
-            self._names.pop(link, None)
+            self._sessions.pop(link, None)
             link.close("the session is over")
         self._on_session_over(session)
 
+    def _reach(self) -> Dialler:
+        if self._dialler is None:
+            if self._make_dialler is None:
+                raise LookupError("this scheduler cannot dial")
+            self._dialler = self._make_dialler(self, lambda event: self._feed([event]))
+        return self._dialler
+
     def _drop(self, node: str) -> None:
-        link = self._nodes.pop(node, None)
-        self._files.node_gone(node)
+        link = self._forget_node(node)
         if link is not None:
-            self._names.pop(link, None)
             link.abort()
         self._on_node_gone(node)
+
+    def _forget_node(self, node: str) -> Link | None:
+        self._nodes.pop(node, None)
+        self._files.node_gone(node)
+        return self._claims.forget(node)
+
+    async def leave(self) -> None:
+        """Try to reach nobody any more; say goodbye to all nodes, so that they are free at once."""
+        self._leaving = True
+        if self._dialler is not None:
+            await self._dialler.close()
+        for claim in self._claims:
+            if claim.link is not None and claim.number:
+                claim.link.close("the cluster is closed")

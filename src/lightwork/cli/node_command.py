@@ -1,0 +1,177 @@
+"""What `lightwork node` does before the node itself: it reads the options, and chooses how to run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+
+from lightwork.cli import output
+from lightwork.config import paths
+from lightwork.model.errors import LightworkError, UserError
+
+FAILED = 1
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, option by option."""
+
+    listen: str | None = None
+    join: str | None = None
+    slots: int | None = None
+    name: str | None = None
+    labels: tuple[str, ...] = ()
+    pythons: tuple[str, ...] = ()
+    nice: int = 19
+    secret_file: str | None = None
+    certfile: str | None = None
+    keyfile: str | None = None
+    cafile: str | None = None
+    weak_secret: bool = False
+    client_shutdown: bool = False
+    detach: bool = False
+    service: bool = False
+    detached: bool = False
+
+
+def run(options: Options) -> int:
+    """The exit status."""
+    _check(options)
+    try:
+        if options.service:
+            from lightwork.cli.service import print_unit
+
+            return print_unit(arguments(options))
+        if options.detach:
+            from lightwork.cli.detach import start
+
+            return start(arguments(options))
+        return _serve(options)
+    except UserError:
+        raise
+    except LightworkError as error:
+        output.error(str(error.args[0] if error.args else error), hint=error.hint)
+        return FAILED
+
+
+def _check(options: Options) -> None:
+    """What can be told at once."""
+    if options.listen and options.join:
+        raise UserError("a node listens or joins, not both", hint="leave out --listen or --join")
+    if options.detach and options.service:
+        raise UserError("--detach and --service: a service stays in the foreground of systemd", hint="leave out one")
+    slots(options.slots)
+    labels(options.labels)
+    if options.name:
+        paths.check_node_name(options.name)
+
+
+def _serve(options: Options) -> int:
+    from lightwork.cli.detach import Report
+    from lightwork.kit.loop import run_loop
+    from lightwork.node.service.station_agents import StationOptions
+    from lightwork.node.service.station_program import Program, ProgramOptions
+    from lightwork.security.credential import find
+
+    os.umask(0o077)
+    credential = find(
+        secret_file=options.secret_file,
+        certfile=options.certfile,
+        keyfile=options.keyfile,
+        cafile=options.cafile,
+    )
+    station = StationOptions(
+        slots=slots(options.slots),
+        labels=labels(options.labels),
+        pythons=tuple(map(_absolute, options.pythons)),
+        nice=options.nice,
+        portable=os.environ.get("LIGHTWORK_PORTABLE") == "1" or sys.platform == "win32",
+    )
+    given = ProgramOptions(
+        name=options.name or "",
+        listen=options.listen or "",
+        join=options.join or "",
+        credential=credential,
+        weak_secret=options.weak_secret,
+        client_shutdown=options.client_shutdown,
+        station=station,
+    )
+    _warn_root()
+    report = Report() if options.detached else Foreground()
+    program = Program(given, report)
+    return run_loop(program.run(), uvloop=False if os.environ.get("LIGHTWORK_NO_UVLOOP") == "1" else None)
+
+
+def _warn_root() -> None:
+    if sys.platform != "win32" and os.geteuid() == 0:
+        output.warning("jobs of this node run as root: they may do anything here", hint="start it as a user of its own")
+
+
+# --- values ---
+
+
+def slots(given: int | None) -> int:
+    """How many jobs run at once. Negative: all cores but so many."""
+    cores = os.cpu_count() or 1
+    if sys.platform == "linux":
+        cores = len(os.sched_getaffinity(0))
+    if given is None:
+        return cores
+    if given == 0 or cores + given < 1:
+        left = f"this machine has {cores}" if given else "jobs need at least one"
+        raise UserError(f"--slots {given} leaves no slot: {left}", hint="--slots 2: two; --slots -1: all cores but one")
+    return given if given > 0 else cores + given
+
+
+def labels(given: tuple[str, ...]) -> dict[str, str]:
+    """`("disk=ssd",)` as a mapping."""
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise UserError(f"not NAME=VALUE: {text}", hint="write it as --label NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def arguments(options: Options) -> list[str]:
+    """The command line again, as another process in another directory may be given it."""
+    words = []
+    for name in ("listen", "join", "name"):
+        if value := getattr(options, name):
+            words += [f"--{name}", value]
+    if options.slots is not None:
+        words += ["--slots", str(options.slots)]
+    words += [word for label in options.labels for word in ("--label", label)]
+    words += [word for path in options.pythons for word in ("--python", _absolute(path))]
+    words += ["--nice", str(options.nice)] if options.nice != Options.nice else []
+    for name in ("secret_file", "certfile", "keyfile", "cafile"):
+        if value := getattr(options, name):
+            words += [f"--{name.replace('_', '-')}", os.path.abspath(os.path.expanduser(value))]
+    flags = ("weak_secret", "client_shutdown")
+    return words + [f"--{name.replace('_', '-')}" for name in flags if getattr(options, name)]
+
+
+def _absolute(path: str) -> str:
+    """A path, or a name that is looked for on the PATH."""
+    path = os.path.expanduser(path)
+    return os.path.abspath(path) if os.path.dirname(path) else path
+
+
+class Foreground:
+    """Tells on our own streams."""
+
+    def at_home(self, name: str) -> None:
+        """The node has its directory, and the name that goes with it."""
+
+    def announce(self, line: str) -> None:
+        """Where it is, on standard output: for a person to read and paste."""
+        print(line, flush=True)
+
+    def hint(self, text: str) -> None:
+        """What else its owner should know."""
+        output.say(f"hint: {text}")
+
+    def up(self) -> None:
+        """It works, or tries to join."""

@@ -1,0 +1,250 @@
+"""A node as a program of its own: one agent after the other, each for one claim.
+
+    scheduler dials --check--> Claims: free? --> Claim(agent) <--links--> scheduler     (claims.py, claims_link.py)
+    we dial (station_join.py) ------------------^     |
+                                                      +-- over: goodbye, lease --> agent stops, all its files go,
+                                                                                   a new agent, free
+
+Only the process, its directory and the cache of blobs last longer than a claim.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import platform
+import time
+
+from lightwork.config import timers
+from lightwork.config.paths import user_name
+from lightwork.kit.clock import monotonic_ns
+from lightwork.kit.tasks import spawn as spawn_task
+from lightwork.kit.version import __version__
+from lightwork.model.errors import AlreadyConnected, LightworkError, NodeBusy, PeerError
+from lightwork.node.service.agent import Agent
+from lightwork.node.service.claims import Claims
+from lightwork.node.service.claims_link import Claim, named, session_of
+from lightwork.node.service.station_agents import Agents, StationOptions
+from lightwork.node.service.station_home import Home
+from lightwork.node.service.station_log import StationLog
+from lightwork.transport.link import Batch, Link, Receiver
+from lightwork.wire.dialogue import BUSY, CONNECTED
+from lightwork.wire.messages import PROTOCOL, Hello, Refused
+
+ROLE, LEAVING = "role", "leaving"  # codes of refusals, beside those of wire.dialogue
+AGAIN_S = 1.0  # until an agent that could not be started is tried again
+Batches = list[tuple[Link, Batch]]
+
+
+class Station(Receiver):
+    """Everything of a node program but where its links come from."""
+
+    def __init__(self, options: StationOptions, home: Home, log: StationLog) -> None:
+        self.options = options
+        self.home = home
+        self.log = log
+        self.claims = Claims(int(timers.LINE_S * 1e9))
+        self.claim: Claim | None = None
+        self.leaving = False
+        self._agents = Agents(options, home, log)
+        self._renewing: asyncio.Task[None] | None = None
+        self._pending: Link | None = None  # goes on with the next agent
+        self._early: Batches = []
+        self._again = ""
+        self._pause_s = 0.0
+        self._parting: Link | None = None
+        self._parted = asyncio.Event()
+
+    # --- life ---
+
+    @property
+    def agent(self) -> Agent | None:
+        """The one that works now; None between two claims."""
+        return self._agents.current
+
+    async def start(self) -> None:
+        """Have an agent. StartFailed, OSError, UserError: it cannot be had."""
+        await self._agents.begin(self._agent_failed)
+
+    async def stop(self, reason: str) -> None:
+        """End all, at once. What a scheduler still wants is lost, and it is told: when nothing runs here any more."""
+        self.leaving = True
+        claim, self.claim = self.claim, None
+        link = claim.link if claim is not None else None
+        if claim is not None:
+            claim.close(link)
+        if self._renewing is not None:
+            await asyncio.wait([self._renewing])
+        await self._agents.close()
+        self.home.freed()
+        if link is not None and link.up:
+            self._parting, self._parted = link, asyncio.Event()
+            link.close(reason)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._parted.wait(), timers.LINK_CLOSE_S)
+        self.home.leave()
+
+    def hello(self) -> Hello:
+        """What we say of ourselves."""
+        home = self.home
+        return Hello(
+            PROTOCOL,
+            "node",
+            home.name,
+            home.identity,
+            software=f"lightwork {__version__}",
+            pid=os.getpid(),
+            host=platform.node(),
+            user=user_name(),
+        )
+
+    def _agent_failed(self, agent: Agent) -> None:
+        """A fault of ours, told already: whoever has us must not wait for what this agent knew."""
+        if self._renewing is None:
+            self._pause_s = AGAIN_S
+            self.over("the node agent has failed")
+
+    # --- who may come in ---
+
+    def check(self, hello: Hello) -> Refused | None:
+        """May this scheduler have us? For a listener."""
+        if hello.role != "scheduler":
+            return Refused(ROLE, f"this is a node: it works for schedulers, not for a {hello.role}")
+        if self.leaving and (self.claim is None or self.claim.session != session_of(hello)):
+            return Refused(LEAVING, f"node {self.home.name} is being stopped")
+        if self.claim is not None:
+            self.claim.overdue()  # then it is over now
+        who = named(hello)
+        reason = self.claims.asked(session_of(hello), who, monotonic_ns(), time.strftime("%H:%M:%S"))
+        if reason:
+            self.log.say(f"{who} waits: this node is {reason}", who)
+            return Refused(BUSY, reason, "it is asked again until it is free")
+        if self.claim is not None and self.claim.sound():
+            return Refused(CONNECTED, f"node {self.home.name} is connected with this scheduler already")
+        return None
+
+    def check_scheduler(self, hello: Hello) -> Refused | None:
+        """Is this one who may have us? For who dials."""
+        if hello.role == "scheduler":
+            return None
+        hint = "a node joins schedulers; other nodes are found by these"
+        return Refused(ROLE, f"what answers there is a {hello.role}, no scheduler", hint)
+
+    # --- links (Receiver) ---
+
+    def link_up(self, link: Link) -> None:
+        """A scheduler is there, for the first time or again."""
+        if self.claim is not None:
+            self.claim.overdue()  # if we were stopped ourselves, nothing goes on
+        claim = self.claim
+        if claim is not None and claim.session == session_of(link.peer):
+            self.log.say(f"connected with {named(claim.peer)} again")
+            claim.attach(link)
+        elif claim is not None:  # by our own dialling: another scheduler has taken the place of ours
+            claim.close()
+            self.over("another scheduler answers there now")
+            self._wait(link)
+        elif self._renewing is not None:
+            self._wait(link)
+        else:
+            self._begin(link)
+
+    def received(self, link: Link, batch: Batch) -> None:
+        """Messages of a scheduler."""
+        if self.claim is not None:
+            self.claim.received(link, batch)
+        elif link is self._pending:
+            self._early.append((link, batch))
+
+    def link_lost(self, link: Link, error: LightworkError | None) -> None:
+        """Within the lease it may come back."""
+        if link is self._pending:
+            self._wait(None)
+        if link is self._parting:
+            self._parted.set()
+        claim = self.claim
+        if claim is not None and link is claim.link:
+            reason = f": {error.args[0]}" if error is not None and error.args else ""
+            lease = f"it has {claim.left_s():.0f} s to come back"
+            self.log.say(f"the connection with {named(claim.peer)} is lost{reason}; {lease}")
+            claim.detach()
+
+    def link_refused(self, address: str, error: LightworkError) -> None:
+        """A stranger, or one with another secret. (Who was told to wait is told of in `check`.)"""
+        if isinstance(error, NodeBusy | AlreadyConnected):
+            return
+        host, text = address.rpartition(":")[0], str(error.args[0] if error.args else error)
+        if isinstance(error, PeerError) and host:
+            text = text.replace(address, host)  # its port is another each time
+            text = f"refused: {text}" if host in text else f"refused {host}: {text}"
+            text += f" ({error.hint})" if error.hint else ""
+        self.log.say(text, host or "ourselves", stranger=bool(host))
+
+    # --- claims ---
+
+    def _begin(self, link: Link, again: str = "") -> None:
+        """A claim; or one that has begun `again`, under the same number."""
+        agent, peer = self.agent, link.peer
+        if agent is None or self.leaving:
+            link.close("the node is being stopped")
+            return
+        session = session_of(peer)
+        if self.home.last_session != session:  # what our predecessor left is another's
+            agent.news = []
+            agent.hands.spool.clear()
+        self.home.claimed(session)
+        self.claim = Claim(self, agent, peer, again)
+        self.log.say(f"claimed by {named(peer)} at {link.address}")
+        if again:
+            self.claim.adopt(link)
+        else:
+            self.claim.attach(link)
+
+    def over(self, why: str, again: Link | None = None) -> None:
+        """A claim is over (Owner)."""
+        claim, self.claim = self.claim, None
+        if claim is not None:
+            claim.close(again)
+            self.log.say(f"the claim of {named(claim.peer)} is over: {why}")
+        self._wait(again)
+        self._again = claim.number if claim is not None and again is not None else ""
+        if again is None:
+            self.claims.ended()
+        if self._renewing is None and not self.leaving:
+            self._renewing = spawn_task(self._renew(), "end a claim")
+
+    def _wait(self, link: Link | None) -> None:
+        """This link goes on with the next agent; what comes over it meanwhile is kept."""
+        if self._pending is not None and self._pending is not link:
+            self._pending.abort()
+        self._pending, self._early, self._again = link, [], ""
+
+    async def _renew(self) -> None:
+        """Everything of the last claim goes; then we are free."""
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = 0.0
+        done = False
+        while not done:
+            try:
+                await self._agents.end()
+                self.home.freed()
+                if not self.leaving:
+                    await self.start()
+                done = True
+            except Exception as error:  # noqa: BLE001  # whatever it is: this node is of no use until it is over
+                self.log.say(f"this node cannot work at the moment: {type(error).__name__}: {error}", "start")
+                await asyncio.sleep(AGAIN_S)
+                done = self.leaving
+        self._renewing = None
+        link, early, again = self._pending, self._early, self._again
+        self._pending = None
+        self._wait(None)
+        if link is not None and link.up:
+            self._begin(link, again)
+            for _, batch in early:
+                self.received(link, batch)
+        else:
+            self.claims.freed()
+            if not self.leaving:
+                self.log.say("free again")

@@ -1,0 +1,263 @@
+"""The search for nodes: whom users wish for, who was heard, who may be used, and what users are told of it.
+
+wishes --+--> addresses to dial --Dial--> NodeJoined --meet--> a share of the node (offered to NodeAllocate first)
+         +--> patterns ----AskNetwork--> NodeHeard --> more addresses to dial
+"""
+
+from __future__ import annotations
+
+from lightwork.config import ports, timers
+from lightwork.kit.text import count
+from lightwork.scheduler.core import commands as do, events as on
+from lightwork.scheduler.core.explain import refusal
+from lightwork.scheduler.core.nodes import HERE, SECOND_NS, Node
+from lightwork.scheduler.core.orders import Order
+from lightwork.scheduler.core.prospects import Stage
+from lightwork.scheduler.core.sessions import Session
+from lightwork.scheduler.core.shares import Share, Use
+from lightwork.scheduler.core.state import Commands, State
+from lightwork.scheduler.core.wishes import (
+    address_of,
+    fits,
+    host_of,
+    is_pattern,
+    join_address,
+    matches,
+    may_be,
+    names_of,
+    patterns_of,
+    shown,
+    wish,
+)
+from lightwork.wire.messages import Attempted, Wanted
+
+FIRST_ASKS, FIRST_ASK_NS = 5, SECOND_NS  # a datagram may be lost: at first we ask more often
+ASKS_BEFORE_SILENCE = 3  # then it is said that nobody answers
+DISCOVER_NS = 2 * SECOND_NS  # so long a search on demand takes
+AGAIN_NS = 30 * SECOND_NS  # what changed is told no more often, while nothing runs
+NO_NODE_NS = int(timers.NO_NODE_S * SECOND_NS)
+UNANSWERED_NS = 3 * SECOND_NS // 2  # more than a try takes (CONNECT_S), less than the 5 s in which users hear of it
+STATES = {"busy": Stage.BUSY, "refused": Stage.REFUSED, "connected": Stage.ALIAS}
+FIREWALL = (
+    "start `lightwork node` there with the same secret; a firewall must let TCP port "
+    f"{ports.NODE} and UDP port {ports.DISCOVERY} pass; or list hosts: nodes=['host', 'host:port']"
+)
+
+
+# --- events ---
+
+
+def on_nodes_wanted(state: State, event: on.NodesWanted) -> Commands:
+    """More wishes, or a search at once."""
+    session = state.sessions[event.session]
+    if event.now:
+        state.prospects.next_ask_ns = state.now_ns + FIRST_ASK_NS
+        for prospect in state.prospects:
+            prospect.next_ns = 0
+        order = Order(session.name, event.number, "", state.now_ns + DISCOVER_NS, tuple(event.wanted))
+        state.orders.add(order)
+        return [do.AskNetwork(names_of(event.wanted), patterns_of(event.wanted)), *_dial(state)]
+    session.seeking.well_ns = state.now_ns
+    session.wishes += event.wanted
+    for wanted in event.wanted:
+        if not is_pattern(wanted.host):
+            state.prospects.add(address_of(wanted), listed=True)
+    state.prospects.asked = 0
+    state.prospects.next_ask_ns = 0
+    commands: Commands = []
+    for node in list(state.nodes.values()):
+        commands += meet(state, session, node)
+    names = [node.name for node in state.nodes.values() if node.name in session.shares]
+    return [*commands, do.Answer(session.name, event.number, nodes=names), *seek(state)]
+
+
+def on_node_heard(state: State, event: on.NodeHeard) -> Commands:
+    """Somebody answers: worth a try, if anybody wishes for such a one."""
+    if not any(may_be(wanted, event) for session in state.sessions.values() for wanted in session.wishes):
+        if not any(order.wanted for order in state.orders.open()):
+            return []
+    state.prospects.add(join_address(event.host, event.port), listed=False)
+    return _dial(state)
+
+
+def on_node_unreached(state: State, event: on.NodeUnreached) -> Commands:
+    """It was tried in vain. If all have been tried now, users hear of it; else with the next look at the clock."""
+    prospect = state.prospects.get(event.address)
+    if prospect is None:
+        return []
+    stage = STATES.get(event.state, Stage.UNREACHABLE)
+    if stage is Stage.ALIAS and any(node.standing not in HERE for node in state.nodes.values()):
+        stage = Stage.TRYING  # a node whose link broke has not noticed yet: it will
+    prospect.failed(stage, event.text, event.hint, state.now_ns)
+    return all_tried(state) if prospect.tries == 1 else []
+
+
+def on_stranger_refused(state: State, event: on.StrangerRefused) -> Commands:
+    """Once for each sentence."""
+    commands: Commands = []
+    for session in state.sessions.values():
+        text = f"{event.address} wanted to join and was turned away: {event.text}"
+        if text not in session.seeking.told:
+            session.seeking.told.add(text)
+            commands.append(do.Warn(session.name, "warning", text, event.hint))
+    return commands
+
+
+def on_node_allotted(state: State, event: on.NodeAllotted) -> Commands:
+    """NodeAllocate has decided."""
+    share, node = state.sessions[event.session].shares.get(event.node), state.nodes.get(event.node)
+    if share is None or node is None:
+        return []
+    share.use = Use.USED if event.slots else Use.DECLINED
+    state.queue.reconsider()
+    return limit(node, event.slots) if event.slots else []
+
+
+# --- what follows ---
+
+
+def meet(state: State, session: Session, node: Node) -> Commands:
+    """A node is there: may the session use it?"""
+    known = session.shares.get(node.name)
+    if known is not None and known.use is not Use.CLOSED:
+        return []
+    wanted = wish(session.wishes, node)
+    if wanted is None and node.via:
+        return []
+    share = session.shares[node.name] = Share(Use.USED)
+    state.queue.reconsider()
+    if wanted is None:
+        return []
+    if wanted.spec >= 0:
+        share.use = Use.OFFERED
+        return [do.OfferNode(session.name, wanted.spec, node.status())]
+    return limit(node, wanted.slots) if wanted.slots else []
+
+
+def all_tried(state: State) -> Commands:
+    """What users should know by now, if there was an answer from each address."""
+    if state.prospects.unanswered():
+        return []
+    return [command for session in state.sessions.values() for command in _tell(state, session)]
+
+
+def unwanted(state: State, node: Node) -> Commands:
+    """A node that was dialled and that nobody wishes for goes free again."""
+    wanted = any(node.name in session.shares for session in state.sessions.values())
+    if wanted or not node.via:
+        return []
+    prospect = state.prospects.get(node.via)
+    if prospect is not None:
+        prospect.stage = Stage.CLOSED
+    del state.nodes[node.name]
+    return [do.HangUp(node.name, "it is not among the nodes that are wanted")]
+
+
+def limit(node: Node, slots: int) -> Commands:
+    """Use so many slots (negative: leave so many free)."""
+    before = node.slots
+    node.limit(slots)
+    return [do.SetSlots(node.name, node.slots)] if node.slots != before else []
+
+
+def seek(state: State) -> Commands:
+    """What the clock makes due: questions, tries, answers; and what users should know by now."""
+    commands = _dial(state)
+    wishes = [wanted for session in state.sessions.values() for wanted in session.wishes]
+    if state.prospects.next_ask_ns <= state.now_ns and _should_ask(state, wishes):
+        state.prospects.asked += 1
+        early = state.prospects.asked < FIRST_ASKS
+        state.prospects.next_ask_ns = state.now_ns + (min(FIRST_ASK_NS, state.ask_ns) if early else state.ask_ns)
+        commands.append(do.AskNetwork(names_of(wishes), patterns_of(wishes)))
+    for order in state.orders.due(state.now_ns):
+        names = [node.name for node in state.nodes.values() if wish(order.wanted, node) is not None]
+        commands.append(do.Answer(order.session, order.number, nodes=names))
+    for session in state.sessions.values():
+        commands += _tell(state, session)
+    return commands
+
+
+def _should_ask(state: State, wishes: list[Wanted]) -> bool:
+    """For patterns always, as nodes may come at any time; for hosts at first, and while they are not there."""
+    if any(is_pattern(wanted.host) for wanted in wishes):
+        return True
+    early = state.prospects.asked < FIRST_ASKS
+    open_wishes = (
+        wanted for wanted in wishes if not wanted.port and not wanted.host.startswith(("unix:", "loopback:"))
+    )
+    return any(early or not any(fits(wanted, node) for node in state.nodes.values()) for wanted in open_wishes)
+
+
+def _dial(state: State) -> Commands:
+    due = state.prospects.due(state.now_ns)
+    for prospect in due:
+        prospect.dialling = True
+    return [do.Dial(prospect.address) for prospect in due]
+
+
+def _tell(state: State, session: Session) -> Commands:
+    """Jobs that no node may run: what was tried. Else, what went wrong anywhere, each sentence once."""
+    seeking = session.seeking
+    if not session.wishes and not state.listening:
+        return []
+    if not _starving(state, session):
+        seeking.since_ns, seeking.well_ns, seeking.told_none = -1, state.now_ns, ""
+        news = [one for one in attempted(state, session) if one.text and one.text not in seeking.told]
+        seeking.told.update(one.text for one in news)
+        return [do.Warn(session.name, "warning", _sentence(one), one.hint) for one in news]
+    if seeking.since_ns < 0:
+        seeking.since_ns = max(seeking.well_ns, state.now_ns - SECOND_NS)
+    patience_ns = NO_NODE_NS + (UNANSWERED_NS if state.prospects.unanswered() else 0)
+    if state.now_ns - seeking.since_ns < patience_ns:
+        return []
+    if seeking.told_none and state.now_ns - seeking.told_ns < AGAIN_NS:
+        return []
+    tried = attempted(state, session)
+    text = no_node(state, session, tried)
+    seeking.told.update(one.text for one in tried)
+    if text == seeking.told_none:
+        return []
+    seeking.told_none, seeking.told_ns = text, state.now_ns
+    return [do.Warn(session.name, "warning", text, "")]
+
+
+def _starving(state: State, session: Session) -> bool:
+    waiting = [group for group, _ in state.queue.lines() if group.session == session.name]
+    nodes = [node for node in state.nodes.values() if node.name in session.shares]
+    return any(all(refusal(node, session, group) for node in nodes) for group in waiting)
+
+
+def no_node(state: State, session: Session, tried: list[Attempted]) -> str:
+    """Why no node runs the waiting jobs: a line for each address and each node, each with what to do."""
+    said: dict[str, list[str]] = {}  # by what to do, for that is often the same
+    for one in tried:
+        if one.state != Stage.JOINED.value:
+            said.setdefault(one.hint, []).append(_sentence(one))
+    groups = [group for group, _ in state.queue.lines() if group.session == session.name][:1]
+    for node in state.nodes.values():
+        whys = [why for group in groups if (why := refusal(node, session, group)) and node.name in session.shares]
+        said.setdefault("", []).extend(whys)
+    waiting = sum(not job.node for job in session.jobs.values())
+    lines = [f"{count(waiting, 'job')} cannot start: no node can run {'it' if waiting == 1 else 'them'}. Tried:"]
+    for hint, sentences in said.items():
+        lines += [*sentences, f"  hint: {hint}"] if hint else sentences
+    return "\n  ".join(lines)
+
+
+def attempted(state: State, session: Session) -> list[Attempted]:
+    """What was tried for this session: listed and heard addresses, and patterns that nobody answered to."""
+    found = [one.report() for one in state.prospects if one.stage is not Stage.ALIAS]
+    for wanted in session.wishes:
+        heard = any(not one.listed and matches(wanted.host, host_of(one.address)) for one in state.prospects)
+        heard = heard or any(fits(wanted, node) for node in state.nodes.values() if not node.shares_memory)
+        if is_pattern(wanted.host) and not heard and state.prospects.asked >= ASKS_BEFORE_SILENCE:
+            what = "this network" if wanted.host == "*" else wanted.host
+            found.append(Attempted(wanted.host, "silent", f"{what}: nobody has answered", FIREWALL))
+    if state.listening and not any(not node.via and not node.shares_memory for node in state.nodes.values()):
+        join = f"on the machine that is to join: `lightwork node --join {state.listening}`"
+        found.append(Attempted(state.listening, "silent", f"no node has joined at {state.listening}", join))
+    return found
+
+
+def _sentence(one: Attempted) -> str:
+    return one.text or f"{shown(one.address)}: {one.state}"

@@ -1,0 +1,125 @@
+"""Nodes as the scheduler's service knows them: names, links, and what must survive a broken link.
+
+A node keeps its name as long as it is known. Two machines may be called the same; then the second one is NAME-2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lightwork.transport.link import Link
+from lightwork.transport.outbox import Outbox, Received
+from lightwork.wire import messages as say
+from lightwork.wire.frames import Buffer
+from lightwork.wire.messages import Message
+
+
+class Claim:
+    """One node of ours. With `number` "" (the embedded node) nothing survives a link, for none breaks."""
+
+    def __init__(self, name: str, identity: str) -> None:
+        self.name = name
+        self.identity = identity
+        self.link: Link | None = None
+        self._start("")
+
+    def _start(self, number: str) -> None:
+        self.number = number
+        self.outbox = Outbox()
+        self.received = Received()
+
+    def join(self, link: Link, ready: say.NodeReady) -> bool:
+        """It is there, perhaps again; whether what was under way goes on."""
+        resumed = bool(ready.claim) and ready.claim == self.number
+        if not resumed:
+            self._start(ready.claim)
+        self.link = link
+        if ready.claim:
+            link.send(say.Welcome(resumed, self.received.count))
+        if resumed:
+            self.outbox.resume(link, ready.received)
+        return resumed
+
+    def send(self, message: Message, body: Buffer = b"") -> None:
+        """To the node, now or when it is back. What is meant for one that is given up is dropped with it."""
+        if self.number:
+            self.outbox.send(self.link, message, body)
+        elif self.link is not None:
+            self.link.send(message, body)
+
+    def note(self, message: Message, body: Buffer) -> None:
+        """Something came from it."""
+        if not self.number:
+            return
+        self.received.note(message, body)
+        if isinstance(message, say.Ack):
+            self.outbox.acknowledged(message.count)
+        elif isinstance(message, say.Heartbeat) or self.received.due():
+            ack = self.received.ack()
+            if ack is not None and self.link is not None:
+                self.link.send(ack)
+
+
+class Claims:
+    """All nodes."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Claim] = {}
+        self._by_link: dict[Link, Claim] = {}
+
+    def __iter__(self) -> Iterator[Claim]:
+        return iter(self._by_name.values())
+
+    def of(self, link: Link) -> Claim | None:
+        """Who is at the other end."""
+        return self._by_link.get(link)
+
+    def named(self, name: str) -> Claim | None:
+        """The node of this name."""
+        return self._by_name.get(name)
+
+    def tell(self, name: str, message: Message) -> None:
+        """Say something to the node of this name, now or when it is back."""
+        claim = self._by_name.get(name)
+        if claim is not None:
+            claim.send(message)
+
+    def join(self, link: Link, ready: say.NodeReady) -> tuple[Claim, bool, Link | None]:
+        """The node's record, whether it resumes, and the link that it had until now, if that is still there."""
+        claim = self._find(ready)
+        old = claim.link if claim.link is not link else None
+        if old is not None:
+            self._by_link.pop(old, None)
+        resumed = claim.join(link, ready)
+        self._by_link[link] = claim
+        return claim, resumed, old
+
+    def _find(self, ready: say.NodeReady) -> Claim:
+        same = (claim for claim in self._by_name.values() if claim.identity == ready.identity)
+        claim = next(same, None) if ready.identity else self._by_name.get(ready.name)
+        if claim is None:
+            claim = Claim(self._free_name(ready.name), ready.identity)
+            self._by_name[claim.name] = claim
+        return claim
+
+    def _free_name(self, name: str) -> str:
+        free, number = name, 1
+        while free in self._by_name:
+            number += 1
+            free = f"{name}-{number}"
+        return free
+
+    def lost(self, link: Link) -> Claim | None:
+        """A link broke; whose it was, unless that one has another by now."""
+        claim = self._by_link.pop(link, None)
+        if claim is not None:
+            claim.link = None
+        return claim
+
+    def forget(self, name: str) -> Link | None:
+        """The node is given up; the link that it may still have."""
+        claim = self._by_name.pop(name, None)
+        if claim is None or claim.link is None:
+            return None
+        self._by_link.pop(claim.link, None)
+        return claim.link
