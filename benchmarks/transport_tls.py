@@ -29,6 +29,7 @@ from lightwork.transport.link import Link
 from lightwork.transport.stream import StreamLink, settled
 from lightwork.transport.tls import Encryption
 from lightwork.wire.connection import Connection
+from lightwork.wire.frames import Buffer, Frame
 from lightwork.wire.messages import AskStatus, Taken
 
 T = TypeVar("T")
@@ -118,6 +119,72 @@ class Drain(asyncio.BufferedProtocol):
             self.ended.set()
 
 
+class Bytes(Connection):
+    """What a TlsLine takes for a connection: pours as many bytes as come with the first read say, or counts them."""
+
+    owed = expected = 0
+
+    def __init__(self, listening: bool) -> None:
+        super().__init__(hello("x"), listening=listening)
+        self.peer = self.hello
+        self._space = memoryview(bytearray(1 << 18))
+        self.ended = asyncio.Event()
+
+    def room(self) -> memoryview:
+        return self._space
+
+    def cut(self, count: int) -> list[Frame]:
+        if self.listening:
+            self.owed += int(bytes(self._space[:count]))
+        else:
+            self.expected -= count
+            if self.expected <= 0:
+                self.ended.set()
+        return []
+
+    @property
+    def has_output(self) -> bool:
+        return self.owed > 0
+
+    def data_to_send(self, most: int = 0) -> list[Buffer]:
+        if self.owed <= 0:
+            return []
+        self.owed -= len(PIECE)
+        return [PIECE] if self.listening else [b"%d" % self.expected]
+
+
+class Bare(asyncio.BufferedProtocol):
+    """A TlsLine, and nothing above it."""
+
+    _paused = False
+
+    def __init__(self, talk: Bytes) -> None:
+        self.line = _encryption().line(talk, "peer")
+
+    def connection_made(self, transport) -> None:
+        self._transport = transport
+        transport.set_write_buffer_limits(high=0)
+        self._go_on()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self.line.room()
+
+    def buffer_updated(self, count: int) -> None:
+        self.line.received(count)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while not self._paused and (data := self.line.data_to_send()):
+            self._transport.write(data[0])
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._go_on()
+
+
 async def serve(kind: str) -> None:
     """The other process."""
     loop = asyncio.get_running_loop()
@@ -126,8 +193,12 @@ async def serve(kind: str) -> None:
         listener = await endpoint.listen("tcp:127.0.0.1:0", Server(), hello("scheduler"), encryption=_encryption())
         print(listener.address.removeprefix("tcp:"), flush=True)
     else:
-        made = Pour if kind == "bytes" else lambda: OwnLink(_connection(True), Server(), "own")
-        server = await loop.create_server(made, "127.0.0.1", 0, ssl=context)
+        made: dict[str, Callable[[], asyncio.BaseProtocol]] = {
+            "bytes": Pour,
+            "bare": lambda: Bare(Bytes(listening=True)),
+            "link": lambda: OwnLink(_connection(True), Server(), "own"),
+        }
+        server = await loop.create_server(made[kind], "127.0.0.1", 0, ssl=None if kind == "bare" else context)
         print("127.0.0.1:%d" % server.sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.read)
 
@@ -183,6 +254,19 @@ async def own_bytes(other: Other, bulk: int, count: int) -> Found:
     spent, began = other.spent(), time.perf_counter()
     transport.write(b"%d" % bulk)
     await drain.ended.wait()
+    found = Found(bulk / (time.perf_counter() - began), (other.spent() - spent) * 1e9 / bulk)
+    transport.abort()
+    return found
+
+
+async def our_bytes(other: Other, bulk: int, count: int) -> Found:
+    """Our encryption, and nothing above it."""
+    talk = Bytes(listening=False)
+    talk.expected = bulk
+    talk.owed = 1
+    spent, began = other.spent(), time.perf_counter()
+    transport, _ = await asyncio.get_running_loop().create_connection(lambda: Bare(talk), *split_host_port(other.where))
+    await talk.ended.wait()
     found = Found(bulk / (time.perf_counter() - began), (other.spent() - spent) * 1e9 / bulk)
     transport.abort()
     return found
@@ -299,6 +383,7 @@ def table(loop: str, bulk: int, count: int) -> None:
     """One loop against itself in another process; the kinds take turns, so that a busy machine hits them alike."""
     kinds = {
         f"{loop}'s own TLS, bytes alone": ("bytes", own_bytes),
+        f"{loop}, encrypted bytes alone": ("bare", our_bytes),
         f"{loop}'s own TLS, our link": ("link", over(own_link)),
         f"{loop}, encrypted link": ("line", over(our_link)),
     }

@@ -19,7 +19,7 @@ async def _finds_nothing(self: InterpreterSearch) -> None:
 if __name__ == "__main__":
     path, version, *options = sys.argv[1:]
     major, minor = map(int, version.split("."))
-    Interpreters.__init__.__defaults__ = (Interpreter(path, (major, minor)),)  # type: ignore[misc]
+    Interpreters.__init__.__defaults__ = (Interpreter(path, (major, minor)),)
     InterpreterSearch.look_around = _finds_nothing  # type: ignore[assignment,method-assign]
     sys.argv[1:] = ["node", *options]
     main()

@@ -14,6 +14,7 @@ from lightwork.security.secret import generate
 from lightwork.transport.endpoint import connect
 from lightwork.transport.link import Receiver
 from lightwork.transport.tls import Encryption
+from lightwork.wire.frames import encode_frame
 from lightwork.wire.messages import PROTOCOL, Hello
 from tests.node.scheduler_double import alive, arguments, function, pids_of, setup_of
 from tests.node.station_double import RemoteScheduler, station
@@ -341,7 +342,7 @@ def test_a_slow_line_is_not_a_silent_one(tmp_path):
         async with station(tmp_path / "n", f"unix:{tmp_path}/node.sock") as (node, address, log):
             one = RemoteScheduler(lease_s=30.0, beat_s=0.1)
             await one.dial(address)
-            data = b"".join(one._line._talk._pack(Assign("s", "none", [1], [50_000], JobOptions()), bytes(50_000))[0])
+            data = b"".join(encode_frame(Assign("s", "none", [1], [50_000], JobOptions()), bytes(50_000)))
             line = one._line
             await one.until(lambda: one.beats)
             line.pause_writing()  # nothing may come between

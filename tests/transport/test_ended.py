@@ -17,9 +17,17 @@ from lightwork.transport.tls import Encryption
 from lightwork.wire.messages import PROTOCOL, Hello
 
 
+class Told(Receiver):
+    def __init__(self, refused):
+        self._refused = refused
+
+    def link_refused(self, address, error):
+        self._refused.set()
+
+
 @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x00\x05", b"noise"])
 def test_what_a_stranger_leaves(said, monkeypatch):
-    left = weakref.WeakSet()
+    left: weakref.WeakSet[object] = weakref.WeakSet()
     take = acceptor.Acceptor._take
 
     async def noting(self, connection, address):
@@ -37,8 +45,7 @@ def test_what_a_stranger_leaves(said, monkeypatch):
     async def story():
         encryption = Encryption(Credential(secrets=(generate(),), origin="a test"))
         refused = asyncio.Event()
-        receiver = Receiver()
-        receiver.link_refused = lambda address, error: refused.set()
+        receiver = Told(refused)
         listener = await endpoint.listen(
             "tcp:127.0.0.1:0", receiver, Hello(PROTOCOL, "node", "a"), encryption=encryption
         )

@@ -83,7 +83,8 @@ class Arrivals:
             job.more().tokens.add(token)
 
         def done(path: Path | None, error: ClusterError | None) -> None:
-            self._file_done(job, path, error)
+            if token is None or token in job.more().tokens:  # else that attempt is no more, and another one runs
+                self._file_done(job, path, error)
 
         download(self._session.link, name, file, base, done)
 

@@ -247,7 +247,7 @@ class ClientCore(Generic[R]):
                 record.news = None
                 record.state = QUEUED
                 if record.extra is not None:
-                    record.extra.provisional = None
+                    record.extra.void()
 
     def gone(self, state: JobState, trouble: BaseException) -> list[R]:
         """No more news will come: everything unfinished ends in `state`, because of `trouble`.

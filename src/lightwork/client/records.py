@@ -56,6 +56,12 @@ class Extra:
         self.trouble: BaseException | None = None  # why it ended, if the client itself ended it
         self.value: memoryview | None = None  # its result, if that came as a stream, until it is opened
 
+    def void(self) -> None:
+        """What an attempt sent that is no more; what of it is still on its way will not count."""
+        self.provisional = self.trouble = None
+        self.files, self.files_left = [], 0
+        self.tokens = set()
+
 
 class Record(Struct, gc=False, eq=False):
     """One job. `index`: its row in `news`; once taken by user code, the complement of it (negative).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import logging
 import os
 import platform
@@ -14,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lightwork.config import ports, timers
-from lightwork.config.paths import node_directory
+from lightwork.config.paths import node_directory, user_name
 from lightwork.config.timers import HEARTBEAT_S, START_S
 from lightwork.kit.clock import monotonic_ns
 from lightwork.kit.loop import on_terminate, run_loop
@@ -37,7 +36,7 @@ from lightwork.transport.address import (
 from lightwork.transport.endpoint import connect, listen
 from lightwork.transport.link import Receiver
 from lightwork.transport.memory import memory_pair
-from lightwork.wire.messages import PROTOCOL, Hello
+from lightwork.wire.messages import PROTOCOL, Hello, Refused
 from lightwork.wire.outcome import ARENA_REFERENCE
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def _hello(role: str, options: Options) -> Hello:
         software=f"lightwork {__version__}",
         pid=os.getpid(),
         host=platform.node(),
-        user=getpass.getuser() if role == "scheduler" and options.credential is not None else "",
+        user=user_name() if role == "scheduler" and options.credential is not None else "",
         lease_ms=int(lease_s * 1000),
         beat_ms=int(beat_s * 1000),
     )
@@ -157,7 +156,7 @@ async def _scheduler(options: Options, keeper: KeeperProcess | None) -> None:
     agents: list[AgentProcess] = []
 
     def kill_agents(node: str) -> None:
-        for process in agents:
+        for process in agents if node == platform.node() else []:
             process.kill()
 
     scheduler = _WatchedScheduler(ends, kill_agents, options)
@@ -166,7 +165,9 @@ async def _scheduler(options: Options, keeper: KeeperProcess | None) -> None:
     listeners = [await listen(address, scheduler, _hello("scheduler", options))]
     if options.listen:
         where = network_address(options.listen, ports.SCHEDULER, listening=True)
-        listeners.append(await listen(where, scheduler, _hello("scheduler", options), encryption=_encryption(options)))
+        listeners.append(
+            await listen(where, scheduler, _hello("scheduler", options), _nodes_only, encryption=_encryption(options))
+        )
         scheduler.listens_at(_to_write(listeners[-1].address))
     _say(address)
     on_terminate(lambda: ends.session_over(options.session))
@@ -215,6 +216,13 @@ class _WatchedScheduler(Scheduler):
         """Somebody is there."""
         self._ends.began = True
         super().link_up(link)
+
+
+def _nodes_only(hello: Hello) -> Refused | None:
+    """The network is for nodes that join: our client is on this machine."""
+    if hello.role == "node":
+        return None
+    return Refused("role", "this is the scheduler of one program: nodes may join here, nobody else")
 
 
 def _encryption(options: Options) -> Encryption | None:

@@ -105,6 +105,8 @@ def _some_ended(state: State, node: Node, jobs: list[Job | None], event: on.Atte
         started_ns, duration_ns = state.now_ns - event.ages_ns[i], event.durations_ns[i]
         delivery = deliveries.of(session.name)
         delivery.add(job, ended, event.statuses[i], body, started_ns, duration_ns, files.get(i))
+        if i in files:
+            node.kept[event.tokens[i]] = session.name
         state.end(session, job, ended)
         _measure(node, session, [job], [duration_ns])
     freed = [free] if free.regions or free.spooled else []

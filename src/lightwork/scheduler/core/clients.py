@@ -10,6 +10,7 @@ from lightwork.model.states import ClusterEvent, JobState
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.endings import failure_outcome
 from lightwork.scheduler.core.jobs import Job
+from lightwork.scheduler.core.nodes import Standing
 from lightwork.scheduler.core.preparing import fail_if_hopeless
 from lightwork.scheduler.core.seeking import meet
 from lightwork.scheduler.core.sessions import ComputationRecord, Session
@@ -104,12 +105,17 @@ def cancel(state: State, session: Session, numbers: Iterable[int]) -> Commands:
     deliveries = Deliveries("")
     handed_out: list[Job] = []
     status, body = failure_outcome(outcome.CANCELLED, "JobCancelled", "cancelled before it started")
+    unreachable = failure_outcome(outcome.CANCELLED, "JobCancelled", "cancelled; its node is presumed dead")
     for number in numbers:
         job = session.jobs.get(number)
         if job is None or job.cancelled:
             continue
         job.cancelled = True
-        if job.node:
+        if job.node and state.nodes[job.node].standing is Standing.DEAD:  # nobody will ever report
+            state.nodes[job.node].let_go(job.token)
+            deliveries.of(session.name).add(job, JobState.CANCELLED, *unreachable)
+            state.end(session, job, JobState.CANCELLED)
+        elif job.node:
             handed_out.append(job)
         else:
             deliveries.of(session.name).add(job, JobState.CANCELLED, status, body)

@@ -11,7 +11,7 @@ from lightwork.model.states import JobState
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.attempts import lose_waiting
 from lightwork.scheduler.core.clients import cancel
-from lightwork.scheduler.core.nodes import HERE, Node
+from lightwork.scheduler.core.nodes import Node, Standing
 from lightwork.scheduler.core.orders import Order
 from lightwork.scheduler.core.prospects import Stage
 from lightwork.scheduler.core.seeking import limit
@@ -89,11 +89,11 @@ def let_go(state: State) -> Commands:
         session, node = state.sessions.get(entry[0]), state.nodes.get(entry[1])
         if session is None or node is None or entry[1] not in session.shares:
             state.leaving.remove(entry)
-        elif not node.of_session(session.name):
+        elif not node.of_session(session.name) and session.name not in node.kept.values():
             state.leaving.remove(entry)
             session.shares[node.name].releasing = True
             commands.append(do.Release(node.name, session.name))
-            if node.standing not in HERE:
+            if node.standing is Standing.DEAD:
                 state.released.append(entry)
     released, state.released = state.released, []
     for name, host in released:
@@ -117,7 +117,7 @@ def _released(state: State, session: Session, share: Share, name: str) -> Comman
         share.awaited = {record.computation.digest for record in again}
         commands: Commands = [prepare(session, record, name) for record in again]
         return commands or [do.Answer(session.name, share.order)]
-    share.use = Use.CLOSED
+    share.use, share.closed = Use.CLOSED, node
     answer = do.Answer(session.name, share.order)
     if node is None:
         return [answer]
@@ -137,7 +137,16 @@ def _hang_up(state: State, node: Node) -> Commands:
     if prospect is not None:
         prospect.stage = Stage.CLOSED
     del state.nodes[node.name]
-    return [do.HangUp(node.name, "it is closed")]
+    return [*state.orders.node_gone(node.name), do.HangUp(node.name, "it is closed")]
+
+
+def on_files_taken(state: State, event: on.FilesTaken) -> Commands:
+    """A client has what these attempts had left on their nodes."""
+    for node in state.nodes.values():
+        if node.kept:
+            for token in event.tokens:
+                node.kept.pop(token, None)
+    return []
 
 
 def on_node_tailored(state: State, event: on.NodeTailored) -> Commands:

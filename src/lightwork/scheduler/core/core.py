@@ -30,6 +30,8 @@ _HANDLERS: dict[type[on.Event], Callable[[State, Any], Commands]] = {
     on.NodeJoined: machines.on_node_joined,
     on.NodeLost: machines.on_node_lost,
     on.NodeBeat: machines.on_node_beat,
+    on.NodesSpoke: machines.on_nodes_spoke,
+    on.FilesTaken: control.on_files_taken,
     on.WeSlept: machines.on_we_slept,
     on.TimePassed: machines.on_time_passed,
     on.SessionReleased: machines.on_session_released,
@@ -56,6 +58,35 @@ _HANDLERS: dict[type[on.Event], Callable[[State, Any], Commands]] = {
 }
 
 
+_OF_NODES = frozenset(
+    (
+        on.NodeBeat,
+        on.AttemptsStarted,
+        on.AttemptsEnded,
+        on.AttemptsReturned,
+        on.AttemptsDied,
+        on.AttemptSpoke,
+        on.AttemptSentFile,
+        on.HeldTold,
+        on.ComputationReady,
+        on.ComputationFailed,
+    )
+)
+_OF_SESSIONS = frozenset(
+    (
+        on.CloseAsked,
+        on.ComputationDefined,
+        on.JobsSubmitted,
+        on.JobsCancelled,
+        on.NodesWanted,
+        on.NodeAllotted,
+        on.NodeTailored,
+        on.NodeControlled,
+        on.FileGiven,
+    )
+)
+
+
 class Core:
     """Told events, it answers with commands."""
 
@@ -68,12 +99,21 @@ class Core:
         state.now_ns = now_ns
         commands: Commands = []
         for event in events:
+            if not self._concerns(event):
+                continue
             commands += _HANDLERS[type(event)](state, event)
         if state.leaving or state.released:
             commands += control.let_go(state)
         commands += place(state.queue, state.nodes, state.sessions, state.tokens)
         commands += take_back(state.queue, state.nodes, state.sessions, now_ns)
         return commands
+
+    def _concerns(self, event: Any) -> bool:
+        """Whether it speaks of somebody whom an earlier event of the same turn has not removed."""
+        kind = type(event)
+        if kind in _OF_NODES:
+            return event.node in self.state.nodes
+        return kind not in _OF_SESSIONS or event.session in self.state.sessions
 
     def argument(self, node: str, token: int) -> tuple[bytes | None, bool]:
         """What an attempt on this node is called with, and whether that is only where it lies; None if it is over."""

@@ -287,6 +287,19 @@ class FilePlaced(Event):
     error: str = ""
 
 
+class NodesSpoke(Event):
+    """Bytes came from these nodes since the last look at the clock."""
+
+    nodes: list[str]
+
+
+class FilesTaken(Event):
+    """A client has fetched what these attempts left on their nodes."""
+
+    session: str
+    tokens: list[int]
+
+
 class WeSlept(Event):
     """This process did not run for so long (stopped, or the machine slept)."""
 

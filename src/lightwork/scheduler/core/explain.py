@@ -20,6 +20,8 @@ def refusal(node: Node, session: Session, group: Group) -> str | None:
         return f"node {node.name} is {node.standing.value}"
     if share.use is not Use.USED:
         return f"node {node.name} {share.use.value}"
+    if not node.slots:
+        return f"no slot of node {node.name} is to be used"
     record = session.computations[group.computation]
     if node.name in record.failed:
         return f"setup of {record.computation.name} failed on node {node.name}"

@@ -22,7 +22,8 @@ def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
         used = node.slots if node.slots < node.offered else event.slots
         node.offered, node.address, node.hardware = event.slots, event.address, event.hardware
         node.limit(used)
-        node.standing, node.heard_ns = Standing.JOINED, state.now_ns
+        node.draining = node.draining and event.resumed  # it has said so, and does not say it again
+        node.standing, node.heard_ns = Standing.DRAINING if node.draining else Standing.JOINED, state.now_ns
         node.revoking_ns = -1
         node.unsettled = set() if event.resumed else set(node.attempts)
     node.via, node.shares_memory = event.via, event.shares_memory
@@ -35,11 +36,11 @@ def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
         state.queue.reconsider()
     else:
         forget_computations(state, node)
-        commands += _not_awaited(state, node)
+        commands += _not_awaited(state, node) + _forgets_sessions(state, node)
     commands += [command for session in state.sessions.values() for command in meet(state, session, node)]
     useless = unwanted(state, node)
     if useless:
-        return useless
+        return commands + useless
     if node.slots < node.offered:
         commands = [*(one for one in commands if type(one) is not do.SetSlots), do.SetSlots(node.name, node.slots)]
     return commands + state.tell_all(ClusterEvent.NODE_READY, node) + (all_tried(state) if prospect is not None else [])
@@ -67,10 +68,13 @@ def on_node_lost(state: State, event: on.NodeLost) -> Commands:
     commands = state.tell_all(ClusterEvent.NODE_CLOSED, node) if was_here else []
     if was_here and not (event.left or node.shares_memory):
         commands += _warn_of_loss(state, node)
-    commands += _forgets_sessions(state, node)
     if event.left:
-        commands += lose(state, node, set(node.attempts), f"node {node.name} has left")
+        why = f"node {node.name} has left"
+        commands += lose(state, node, set(node.attempts), why) + _lose_pinned(state, node, why)
         commands += _remove(state, node)
+    else:
+        for session in list(state.sessions.values()):  # the end of a session does not wait for it
+            commands += state.forgotten_by(session, node.name)
     return commands + seek(state)
 
 
@@ -79,7 +83,7 @@ def on_node_draining(state: State, event: on.NodeDraining) -> Commands:
     node = state.nodes.get(event.node)
     if node is None:
         return []
-    node.standing = Standing.DRAINING
+    node.standing, node.draining = Standing.DRAINING, True
     text = f"node {node.name} is leaving{event.reason and ': '}{event.reason}; its running jobs end first"
     return [do.Warn(session, "info", text) for session, record in state.sessions.items() if node.name in record.shares]
 
@@ -100,10 +104,19 @@ def on_node_beat(state: State, event: on.NodeBeat) -> Commands:
     return commands
 
 
+def on_nodes_spoke(state: State, event: on.NodesSpoke) -> Commands:
+    """Something came from them, though perhaps not yet to its end: on a slow line a heartbeat stands in line, too."""
+    for name in event.nodes:
+        node = state.nodes.get(name)
+        if node is not None and node.standing in HERE:
+            node.heard_ns = state.now_ns
+    return []
+
+
 def on_we_slept(state: State, event: on.WeSlept) -> Commands:
     """What the nodes said meanwhile is still to be read: nobody was silent for that."""
     for node in state.nodes.values():
-        node.heard_ns += event.slept_ns
+        node.heard_ns = min(node.heard_ns + event.slept_ns, state.now_ns)
     return []
 
 
@@ -204,9 +217,13 @@ def _remove(state: State, node: Node) -> Commands:
     forget_computations(state, node)
     commands: Commands = list(state.orders.node_gone(node.name))
     for session in state.sessions.values():
-        share = session.shares.pop(node.name, None)
-        if share is not None and share.busy:
+        share = session.shares.get(node.name)
+        if share is None:
+            continue
+        if share.busy:
             commands.append(do.Answer(session.name, share.order, f"node {node.name} is gone"))
+        if share.busy or not share.lasting:
+            del session.shares[node.name]
     return commands + _forgets_sessions(state, node)
 
 

@@ -43,6 +43,8 @@ class Node:
         self.heard_ns = now_ns
         self.via = ""  # the address that was dialled
         self.shares_memory = True
+        self.draining = False
+        self.kept: dict[int, str] = {}  # attempts whose files (or large values) a session has not fetched yet
         self.pythons: list[tuple[int, int]] = []
         self.labels: dict[str, str] = {}
         self.attempts: dict[int, Job] = {}

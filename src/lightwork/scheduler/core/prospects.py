@@ -11,7 +11,7 @@ What was only heard, and cannot be reached, is forgotten after a while; what a u
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lightwork.config import timers
 from lightwork.wire.messages import Attempted
@@ -108,6 +108,12 @@ class Prospects:
             known.listed |= listed
             if known.stage is Stage.CLOSED and listed:
                 known.stage, known.next_ns = Stage.TRYING, 0
+
+    def reopen(self, wanted: Callable[[str], bool]) -> None:
+        """A new wish: what was closed, as nobody wanted it, may be tried again."""
+        for one in self._all.values():
+            if one.stage is Stage.CLOSED and wanted(one.address):
+                one.stage, one.next_ns = Stage.TRYING, 0
 
     def node_lost(self, node: str, now_ns: int) -> None:
         """Its link broke: where it was reached, and under its other addresses, it may be again."""

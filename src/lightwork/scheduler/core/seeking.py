@@ -33,6 +33,7 @@ from lightwork.wire.messages import Attempted, Wanted
 
 FIRST_ASKS, FIRST_ASK_NS = 5, SECOND_NS  # a datagram may be lost: at first we ask more often
 ASKS_BEFORE_SILENCE = 3  # then it is said that nobody answers
+TOLD_MAX = 1000  # sentences that one session hears
 DISCOVER_NS = 2 * SECOND_NS  # so long a search on demand takes
 AGAIN_NS = 30 * SECOND_NS  # what changed is told no more often, while nothing runs
 NO_NODE_NS = int(timers.NO_NODE_S * SECOND_NS)
@@ -62,6 +63,10 @@ def on_nodes_wanted(state: State, event: on.NodesWanted) -> Commands:
     for wanted in event.wanted:
         if not is_pattern(wanted.host):
             state.prospects.add(address_of(wanted), listed=True)
+        state.prospects.reopen(lambda address, wanted=wanted: matches(wanted.host, host_of(address)))  # type: ignore[misc]
+    for name, share in list(session.shares.items()):
+        if share.closed is not None and any(fits(wanted, share.closed) for wanted in event.wanted):
+            del session.shares[name]
     state.prospects.asked = 0
     state.prospects.next_ask_ns = 0
     commands: Commands = []
@@ -83,7 +88,7 @@ def on_node_heard(state: State, event: on.NodeHeard) -> Commands:
 def on_node_unreached(state: State, event: on.NodeUnreached) -> Commands:
     """It was tried in vain. If all have been tried now, users hear of it; else with the next look at the clock."""
     prospect = state.prospects.get(event.address)
-    if prospect is None:
+    if prospect is None or not prospect.dialling:
         return []
     stage = STATES.get(event.state, Stage.UNREACHABLE)
     if stage is Stage.ALIAS and any(node.standing not in HERE for node in state.nodes.values()):
@@ -93,12 +98,13 @@ def on_node_unreached(state: State, event: on.NodeUnreached) -> Commands:
 
 
 def on_stranger_refused(state: State, event: on.StrangerRefused) -> Commands:
-    """Once for each sentence."""
+    """Once for each host and sentence: whoever reaches the port could repeat it for ever."""
     commands: Commands = []
+    text = f"{event.address} wanted to join and was turned away: {event.text}"
     for session in state.sessions.values():
-        text = f"{event.address} wanted to join and was turned away: {event.text}"
-        if text not in session.seeking.told:
-            session.seeking.told.add(text)
+        told = session.seeking.told
+        if text not in told and len(told) < TOLD_MAX:
+            told.add(text)
             commands.append(do.Warn(session.name, "warning", text, event.hint))
     return commands
 
@@ -119,7 +125,7 @@ def on_node_allotted(state: State, event: on.NodeAllotted) -> Commands:
 def meet(state: State, session: Session, node: Node) -> Commands:
     """A node is there: may the session use it?"""
     known = session.shares.get(node.name)
-    if known is not None and known.use is not Use.CLOSED:
+    if known is not None:
         return []
     wanted = wish(session.wishes, node)
     if wanted is None and node.via:
@@ -143,8 +149,8 @@ def all_tried(state: State) -> Commands:
 
 def unwanted(state: State, node: Node) -> Commands:
     """A node that was dialled and that nobody wishes for goes free again."""
-    wanted = any(node.name in session.shares for session in state.sessions.values())
-    if wanted or not node.via:
+    shares = [session.shares.get(node.name) for session in state.sessions.values()]
+    if any(share is not None and share.use is not Use.CLOSED for share in shares) or not node.via:
         return []
     prospect = state.prospects.get(node.via)
     if prospect is not None:

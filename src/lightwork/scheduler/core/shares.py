@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 
+from lightwork.scheduler.core.nodes import Node
 from lightwork.wire.messages import Tailoring
 
 
@@ -28,7 +29,7 @@ class Use(enum.Enum):
 class Share:
     """One session's record of one node. `order`: the client's number of what LEAVING or RESETTING will answer."""
 
-    __slots__ = ("awaited", "order", "releasing", "tailoring", "use")
+    __slots__ = ("awaited", "closed", "order", "releasing", "tailoring", "use")
 
     def __init__(self, use: Use = Use.USED) -> None:
         self.use = use
@@ -36,6 +37,12 @@ class Share:
         self.releasing = False  # the node was told to forget the session and has not answered
         self.awaited: set[str] = set()  # computations that a re-setup prepares again
         self.tailoring: Tailoring | None = None
+        self.closed: Node | None = None  # as it was: a later wish for it opens it again
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it says something that must be known when the node comes back."""
+        return self.use in (Use.IDLE, Use.CLOSED) or self.tailoring is not None
 
     @property
     def busy(self) -> bool:

@@ -18,6 +18,7 @@ from lightwork.scheduler.core.queue import Queue
 from lightwork.scheduler.core.sessions import Session
 
 Commands = list[do.Command]
+GRACE_BEATS = 2
 
 
 class State:
@@ -41,7 +42,8 @@ class State:
         """Seconds between questions to the network, and between heartbeats; 0: as usual."""
         beat_ns = int((beat_s or timers.HEARTBEAT_S) * SECOND_NS)
         self.silent_ns = beat_ns * timers.UNREACHABLE_AFTER_BEATS
-        self.lease_ns = max(int(timers.LEASE_S * SECOND_NS), 2 * self.silent_ns if beat_s else 0)
+        lease_ns = max(int(timers.LEASE_S * SECOND_NS), 2 * self.silent_ns if beat_s else 0)
+        self.lease_ns = lease_ns + GRACE_BEATS * beat_ns  # a node's own is over before, and what it ran is dead
         self.lost_ns = int(timers.LOST_S * SECOND_NS)
         self.ask_ns = int((ask_s or timers.ASK_NETWORK_S) * SECOND_NS)
 

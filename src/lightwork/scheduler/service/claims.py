@@ -65,6 +65,7 @@ class Claims:
 
     def __init__(self) -> None:
         self._by_name: dict[str, Claim] = {}
+        self._known: dict[str, str] = {}  # identity -> name, for good: the core may still wait for a node of that name
         self._by_link: dict[Link, Claim] = {}
 
     def __iter__(self) -> Iterator[Claim]:
@@ -95,16 +96,26 @@ class Claims:
         return claim, resumed, old
 
     def _find(self, ready: say.NodeReady) -> Claim:
-        same = (claim for claim in self._by_name.values() if claim.identity == ready.identity)
-        claim = next(same, None) if ready.identity else self._by_name.get(ready.name)
+        same = (one for one in self._by_name.values() if one.identity == ready.identity)
+        claim = next((one for one in same if ready.identity or one.name == ready.name), None)
         if claim is None:
-            claim = Claim(self._free_name(ready.name), ready.identity)
-            self._by_name[claim.name] = claim
+            name = self._known.get(ready.identity) or self._free_name(ready.name)
+            claim = self._by_name[name] = Claim(name, ready.identity)
+            if ready.identity:
+                self._known[ready.identity] = name
         return claim
+
+    def heard(self) -> list[str]:
+        """From whom bytes have come since this was asked last."""
+        found = [claim for claim in self._by_name.values() if claim.link is not None and claim.link.heard]
+        for claim in found:
+            if claim.link is not None:
+                claim.link.heard = False
+        return [claim.name for claim in found]
 
     def _free_name(self, name: str) -> str:
         free, number = name, 1
-        while free in self._by_name:
+        while free in self._by_name or free in self._known.values():
             number += 1
             free = f"{name}-{number}"
         return free

@@ -40,14 +40,20 @@ class Dialler:
         self._patterns: list[str] = []
         self._names: dict[str, set[str]] = {}  # address -> names of hosts that were asked
         self._reached: dict[Link, str] = {}
+        self._silent: set[Link] = set()  # no node has joined over these yet
 
-    def address_of(self, link: Link) -> str:
-        """The address that was dialled for this link; empty if the other side did."""
+    def joined(self, link: Link) -> str:
+        """A node has joined over this link: the address that was dialled, empty if the other side did."""
+        self._silent.discard(link)
         return self._reached.get(link, "")
 
-    def forget(self, link: Link) -> None:
-        """The link is gone."""
+    def lost(self, link: Link, address: str, error: LightworkError | None) -> None:
+        """The link is gone; the core ignores this if a node had joined by it."""
         self._reached.pop(link, None)
+        self._silent.discard(link)
+        where = address.removeprefix("tcp:")
+        text = f"{where}: it said goodbye at once" if error is None else _sentence(error, address)
+        self._tell(on.NodeUnreached(address, "unreachable", text))
 
     def dial(self, address: str) -> None:
         """Try once."""
@@ -65,7 +71,14 @@ class Dialler:
     def reached(self, link: Link, address: str) -> None:
         """A dialled link is up: from now on it is one like any other."""
         self._reached[link] = address
+        self._silent.add(link)
+        asyncio.get_running_loop().call_later(timers.HELLO_S, self._give_up, link)
         self._receiver.link_up(link)
+
+    def _give_up(self, link: Link) -> None:
+        """Who says hello and then does not offer itself is of no use."""
+        if link in self._silent:
+            link.abort()
 
     @property
     def receiver(self) -> Receiver:
@@ -84,10 +97,10 @@ class Dialler:
         if self._asker is None:
             asker = self._asker = Asker(self._heard, wanted=self._fits)
             await asker.start()
-        extra: list[str] = []
-        for host in hosts:
-            extra += await self._resolve(host)
-        self._asker.ask(extra)
+        self._asker.ask()
+        found = await asyncio.gather(*map(self._resolve, hosts))
+        if extra := [address for addresses in found for address in addresses]:
+            self._asker.ask(extra)
 
     def _fits(self, host: str) -> bool:
         return any(fnmatchcase(host, pattern) for pattern in self._patterns)
@@ -133,8 +146,8 @@ class _Noting(Receiver):
         self._dialler.receiver.received(link, batch)
 
     def link_lost(self, link: Link, error: LightworkError | None) -> None:
+        self._dialler.lost(link, self._address, error)  # first: what follows may dial again
         self._dialler.receiver.link_lost(link, error)
-        self._dialler.forget(link)
 
     def link_refused(self, address: str, error: LightworkError) -> None:
         self._dialler.receiver.link_refused(address, error)

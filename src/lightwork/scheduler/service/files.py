@@ -10,7 +10,7 @@ link breaks, another one that has the same content goes on. If a node's does, it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from lightwork.scheduler.core import commands as do
 from lightwork.transport.files import BytesSource
@@ -20,6 +20,13 @@ from lightwork.wire import messages as say
 from lightwork.wire.frames import Buffer
 
 Tell: TypeAlias = Callable[[str, say.Message], None]  # a node
+
+
+class Arguments(Protocol):
+    """The clients' arena, as far as arguments are read from it."""
+
+    def view(self, reference: bytes) -> memoryview:
+        """The bytes that an arena reference means."""
 
 
 class Files:

@@ -7,7 +7,8 @@ from typing import Any
 
 from lightwork.model.errors import ProtocolError
 from lightwork.scheduler.core import events as on
-from lightwork.wire import messages as say
+from lightwork.scheduler.core.endings import STATE_AFTER as KINDS
+from lightwork.wire import messages as say, outcome
 
 Translate = Callable[[str, Any, bytes], on.Event]
 
@@ -29,7 +30,26 @@ def _submitted(session: str, message: say.Submit, body: bytes) -> on.Event:
     return on.JobsSubmitted(session, message.computation, message.first, payloads, message.options, message.places)
 
 
+def _same_length(*columns: list[int]) -> None:
+    """ProtocolError if columns of one message speak of different numbers of attempts."""
+    if len(set(map(len, columns))) > 1:
+        raise ProtocolError("columns of different lengths")
+
+
+def _started(node: str, message: say.Started, body: bytes) -> on.Event:
+    _same_length(message.tokens, message.ages_ns)
+    return on.AttemptsStarted(node, message.tokens, message.ages_ns)
+
+
+def _died(node: str, message: say.Died, body: bytes) -> on.Event:
+    _same_length(message.tokens, message.ages_ns, message.lengths)
+    return on.AttemptsDied(node, message.tokens, message.blame, message.ages_ns, message.lengths, body)
+
+
 def _ended(node: str, message: say.Ended, body: bytes) -> on.Event:
+    _same_length(message.tokens, message.statuses, message.ages_ns, message.durations_ns, message.lengths)
+    if any(status & outcome.KIND_MASK not in KINDS for status in set(message.statuses)):
+        raise ProtocolError("an attempt ended in a way that does not exist")
     return on.AttemptsEnded(
         node,
         message.tokens,
@@ -62,10 +82,10 @@ FROM_NODE: dict[type, Translate] = {
         if m.ready
         else on.ComputationFailed(node, m.session, m.computation, m.failure)
     ),
-    say.Started: lambda node, m, body: on.AttemptsStarted(node, m.tokens, m.ages_ns),
+    say.Started: _started,
     say.Ended: _ended,
     say.Returned: lambda node, m, body: on.AttemptsReturned(node, m.tokens, m.reason),
-    say.Died: lambda node, m, body: on.AttemptsDied(node, m.tokens, m.blame, m.ages_ns, m.lengths, body),
+    say.Died: _died,
     say.AttemptProvisional: lambda node, m, body: on.AttemptSpoke(node, m.token, body, m.in_arena),
     say.AttemptFile: lambda node, m, body: on.AttemptSentFile(node, m.token, m.name, m.file),
     say.Leaving: lambda node, m, body: on.NodeDraining(node, m.reason),

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from lightwork.kit.notation import render
 from lightwork.model.errors import LightworkError, PeerError, ProtocolError
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.core import Core
 from lightwork.scheduler.service.claims import Claims
-from lightwork.scheduler.service.files import Files
+from lightwork.scheduler.service.files import Arguments, Files
 from lightwork.scheduler.service.incoming import FROM_CLIENT, FROM_NODE
 from lightwork.scheduler.service.outgoing import TO_CLIENT, TO_NODE, Packed
 from lightwork.transport.address import host_of
@@ -31,13 +31,6 @@ log = logging.getLogger(__name__)
 Clock = Callable[[], int]
 Tell = Callable[[on.Event], None]
 SLEPT_NS = 3_000_000_000  # so long without a look at the clock: we did not run
-
-
-class Arguments(Protocol):
-    """The clients' arena, as far as arguments are read from it."""
-
-    def view(self, reference: bytes) -> memoryview:
-        """The bytes that an arena reference means."""
 
 
 class Scheduler(Receiver):
@@ -127,7 +120,9 @@ class Scheduler(Receiver):
 
     def link_refused(self, address: str, error: LightworkError) -> None:
         """Somebody wanted to join us and could not: our users should know."""
-        self._feed([on.StrangerRefused(address, str(error.args[0] if error.args else error), error.hint)])
+        host = host_of(address) or address
+        text = str(error.args[0] if error.args else error).replace(address, host)
+        self._feed([on.StrangerRefused(host, text, error.hint)])
 
     def link_drained(self, link: Link) -> None:
         """A congested client has caught up."""
@@ -143,7 +138,7 @@ class Scheduler(Receiver):
         now_ns = self._clock()
         slept_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
         slept = [on.WeSlept(slept_ns)] if slept_ns > SLEPT_NS else []
-        self._feed([*slept, on.TimePassed()])
+        self._feed([*slept, on.NodesSpoke(self._claims.heard()), on.TimePassed()])
 
     # --- what they say ---
 
@@ -168,6 +163,8 @@ class Scheduler(Receiver):
             link.send(status)
         elif isinstance(message, say.Taken):
             self._files.taken(message)
+            if message.spooled:
+                self._to_tell.append(on.FilesTaken(session, message.spooled))
         elif isinstance(message, say.Fetch):
             self._files.fetch_from_node(link, message)
         elif not isinstance(message, say.Goodbye):
@@ -201,7 +198,7 @@ class Scheduler(Receiver):
         self._nodes[claim.name] = link
         if not ready.claim:
             self.pids["agent"] = ready.pid
-        via = self._dialler.address_of(link) if self._dialler is not None else ""
+        via = self._dialler.joined(link) if self._dialler is not None else ""
         anew = bool(ready.claim) and not resumed
         self._files.node_back(claim.name, link, anew=anew, shares_memory=ready.shares_memory)
         return on.NodeJoined(
