@@ -219,5 +219,5 @@ def test_a_node_program_that_is_killed_leaves_nothing_and_serves_again_under_its
         assert client.wait_for("again") == "a"
         client.wait()
         assert starts(farm, "a").count("again") == 1
-        lost = "the connection with node a (192.168.3.12) is lost; unless it is back within 2 s, 2 jobs from there"
+        lost = "the connection with node a (192.168.3.12) is lost; unless it is back within 2.4 s, 2 jobs from there"
         assert lost in client.program.err

@@ -44,7 +44,7 @@ class TlsLine:
         self._lock = threading.Lock()
         self._tls: ssl.SSLObject | None = None  # none yet
         self._shaken = False  # both sides have verified each other, as far as this side knows
-        self._heard = 0  # bytes that came before the hello
+        self._heard = 0  # bytes that have come
         self._ended = False  # nothing more is read
         self._bowed = False  # our end was told
         self._error: PeerError | None = None  # for `judge`
@@ -68,13 +68,11 @@ class TlsLine:
         with self._lock:
             if not self._ended:
                 self._take(self._buffer[:count], frames)
-        if self._connection.peer is not None:
-            if count == len(self._buffer) < READ_BUFFER:
-                self._buffer = memoryview(bytearray(min(8 * count, READ_BUFFER)))
-        elif not self._ended:
-            self._heard += count
-            if self._heard > STRANGER_BYTES_MAX:
+        if self._connection.peer is None:
+            if self._heard > STRANGER_BYTES_MAX and not self._ended:
                 self._give_up(ProtocolError(f"{self.peer} sent {self._heard:,} bytes without saying who it is"))
+        elif count == len(self._buffer) < READ_BUFFER:
+            self._buffer = memoryview(bytearray(min(8 * count, READ_BUFFER)))
         return frames
 
     def judge(self, frames: list[Frame]) -> list[Frame]:
@@ -88,10 +86,11 @@ class TlsLine:
         return out
 
     def _take(self, data: memoryview, frames: list[Frame]) -> None:
-        if not self._heard:
-            if not foreign.is_tls(bytes(data[:1]), self._connection.listening):
-                self._turn_away(bytes(data))
-                return
+        begins = self._heard == 0
+        self._heard += len(data)
+        if begins and not foreign.is_tls(bytes(data[:1]), self._connection.listening):
+            self._turn_away(bytes(data))
+            return
         tls = self._tls
         if tls is None:
             tls = self._tls = self._encryption.begin(self._incoming, self._outgoing, listening=True)

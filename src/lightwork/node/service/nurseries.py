@@ -76,7 +76,7 @@ class Nurseries:
     async def stop(self) -> None:
         """End everything below us."""
         await asyncio.gather(*(one.stop() for one in self._all.values()))
-        await self._sweeper.sweep()
+        await self._sweeper.close()
 
     def _of(self, python: int) -> Keepers:
         found = self._all.get(python)

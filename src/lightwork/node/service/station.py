@@ -21,7 +21,7 @@ from lightwork.config.paths import user_name
 from lightwork.kit.clock import monotonic_ns
 from lightwork.kit.tasks import spawn as spawn_task
 from lightwork.kit.version import __version__
-from lightwork.model.errors import AlreadyConnected, LightworkError, NodeBusy, PeerError
+from lightwork.model.errors import AlreadyConnected, LightworkError, LinkBroken, NodeBusy, PeerError
 from lightwork.node.service.agent import Agent
 from lightwork.node.service.claims import Claims
 from lightwork.node.service.claims_link import Claim, named, session_of
@@ -171,8 +171,9 @@ class Station(Receiver):
             claim.detach()
 
     def link_refused(self, address: str, error: LightworkError) -> None:
-        """A stranger, or one with another secret. (Who was told to wait is told of in `check`.)"""
-        if isinstance(error, NodeBusy | AlreadyConnected):
+        """A stranger, or one with another secret. (Who was told to wait is told of in `check`; who left without a
+        word wants nothing.)"""
+        if isinstance(error, NodeBusy | AlreadyConnected | LinkBroken):
             return
         host, text = address.rpartition(":")[0], str(error.args[0] if error.args else error)
         if isinstance(error, PeerError) and host:

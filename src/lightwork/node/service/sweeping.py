@@ -28,3 +28,8 @@ class Sweeper:
         async with self.quiet:
             if trees or self._sole:
                 await sweep(self.python, trees, os.getpid() if self._sole else 0, self.living)
+
+    async def close(self) -> None:
+        """The last sweep of all: whatever is below us later is another agent's, and a late one must not end it."""
+        await self.sweep()
+        self._sole = False
