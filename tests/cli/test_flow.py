@@ -138,7 +138,12 @@ def test_who_waits_for_room_goes_on_when_nodes_come():
     window.enter()
     window.enter()
     entered = threading.Event()
-    threading.Thread(target=lambda: window.enter() and entered.set(), daemon=True).start()
+
+    def enter() -> None:
+        if window.enter():
+            entered.set()
+
+    threading.Thread(target=enter, daemon=True).start()
     assert not entered.wait(0.05)
     window.resize(2)
     assert entered.wait(10)

@@ -378,7 +378,8 @@ def test_a_template_sets_up_once(tmp_path: Path, parts: dict[str, Any]):
         pytest.skip("no Python 3.8 on this machine")
     packed = pack_computation(parts["use"], setup=parts["prepare"], setup_args=(5,), source=True)
     with keeper(tmp_path, path) as made:
-        template = made.template(None, **load_fields(packed, tmp_path))
+        fields: Any = load_fields(packed, tmp_path)
+        template = made.template(None, **fields)
         template.expect(ch.TEMPLATE_READY)
         assert [template.worker().call(n).value for n in (1, 2)] == [(1, 5, 5, 10), (2, 5, 5, 10)]
         template.close()
