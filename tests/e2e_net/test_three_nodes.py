@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lightwork.security.secret import generate
 from tests.e2e.helpers import wait_until
+from tests.e2e_net.certificates import Authority
 from tests.e2e_net.farm import Farm
 
 JOBS = """
@@ -83,14 +84,27 @@ if __name__ == "__main__":
     said.append(cluster.submit()()); cluster.close()
     cluster = dispy.JobCluster(func2, secret='super')
     said.append(cluster.submit(1)()); cluster.close()
+    cluster = dispy.JobCluster(func2, certfile='mycert', keyfile='mykey')
+    said.append(cluster.submit(2)()); cluster.close()
+    cluster = dispy.JobCluster(func2, certfile='mycertkey')
+    while len(cluster.nodes) < 2:  # this machine, and the node that holds a certificate of the same authority
+        time.sleep(0.05)
+    said.append(cluster.submit_node("b", 3)()); cluster.close()
     say(said=said)
 """
 
 
 def test_the_constructor_lines_of_the_third_seed() -> None:
-    with Farm("client", "a") as farm:
+    with Farm("client", "a", "b") as farm:
+        authority, work = Authority(), farm["client"].work
+        authority.pair("client").write(work, name="my")
+        authority.pair("client").write(work, name="both", together=True)
+        for name, path in (("mycert", "my.pem"), ("mykey", "my.key"), ("mycertkey", "both.pem")):
+            (work / path).rename(work / name)
+        authority.pair("b").write(farm["b"].work, together=True)
         farm.node("a")
+        farm.node("b", "--certfile", "node.pem")
         client = farm.client("client", CONSTRUCTORS)
         client.wait()
-        assert client.get("said") == ["a", [12, "text"], 2]
+        assert client.get("said") == ["a", [12, "text"], 2, 4, 6]
         assert "super" not in client.program.err
