@@ -42,6 +42,7 @@ def _directories(environment: Mapping[str, str], home: Path) -> Iterator[Path]:
         yield from _newest_first(Path("/Library/Frameworks/Python.framework/Versions"), "*/bin")
     yield from _newest_first(Path(environment.get("PYENV_ROOT") or home / ".pyenv") / "versions", "*/bin")
     yield from _newest_first(home / ".local" / "share" / "uv" / "python", "cpython-*/bin")
+    yield from _newest_first(Path(sys.base_prefix).parent, "*/bin")  # neighbours of our own
     yield from _newest_first(Path("/opt"), "*/bin")
 
 
