@@ -141,12 +141,13 @@ def test_what_is_wrong_is_said(tmp_path, given, said):
 
 
 def test_several_of_one_name_are_told_apart(tmp_path):
-    with node(tmp_path / "a") as one, node(tmp_path / "b", name=one.name, LIGHTWORK_SECRET=SECRET) as two:
-        one.says("listens")
-        two.says(f"node {one.name}-2, ")
-        three = lightwork("node", "--name", one.name, "--python", "/no/such", cwd=tmp_path, HOME=str(tmp_path))
-        assert three.returncode == 2
-        assert stopped(two) == 0
+    with node(tmp_path / "a") as one:
+        one.says("listens")  # it has its name before the other one wants it
+        with node(tmp_path / "b", name=one.name, LIGHTWORK_SECRET=SECRET) as two:
+            two.says(f"node {one.name}-2, ")
+            three = lightwork("node", "--name", one.name, "--python", "/no/such", cwd=tmp_path, HOME=str(tmp_path))
+            assert three.returncode == 2
+            assert stopped(two) == 0
     for number in (2, 3):
         shutil.rmtree(paths.node_directory(f"{one.name}-{number}"))
 
