@@ -89,7 +89,7 @@ def test_five_million_guided_by_coverage(tmp_path):
     command += [
         "-max_len=600",
         "-rss_limit_mb=1024",
-        "-timeout=10",
+        "-timeout=60",
         f"-artifact_prefix={tmp_path}/",
         "-print_final_stats=1",
     ]
