@@ -31,6 +31,12 @@ INTEGRATION = (
     "cli/test_node",
     "cli/test_run",
     "cli/test_demo",
+    "house/test_lab",
+    "node/test_interpreters_search",
+    "transport/test_beacon",
+    "transport/test_crowds",
+    "transport/test_hostile",
+    "transport/test_wrong_addresses",
 )
 
 

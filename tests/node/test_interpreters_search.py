@@ -16,6 +16,7 @@ from lightwork.node.service.asking import Answer, Memory, ask, understood
 from lightwork.node.service.interpreter_search import InterpreterSearch
 from lightwork.node.service.interpreters import Interpreter, Interpreters
 from lightwork.node.service.looking_around import candidates, listed
+from tests.e2e.helpers import wait_until
 from tests.node.scheduler_double import alive
 
 OWN = sys.version_info[:2]
@@ -136,7 +137,7 @@ def test_what_is_no_interpreter(tmp_path, monkeypatch):
         answer = asyncio.run(ask(path))
         assert answer.version == (0, 0)
         assert answer.reason.startswith(reason), (path, answer)
-    assert not alive(int(pid.read_text()))
+    wait_until(lambda: not alive(int(pid.read_text())), "it was ended")
 
 
 # --- memory ---
@@ -244,7 +245,7 @@ def test_a_search_that_is_stopped_leaves_no_process(tmp_path, monkeypatch):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.01)
         await search.stop()
-        assert not alive(int(pid.read_text()))
+        wait_until(lambda: not alive(int(pid.read_text())), "it was ended")
 
     asyncio.run(story())
 
