@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from lightwork.model.errors import ProtocolError
 from lightwork.scheduler.service.claims import Claims
-from lightwork.wire.messages import Ended, Hardware, NodeReady, Stop, Welcome
+from lightwork.scheduler.service.incoming import FROM_NODE
+from lightwork.wire.messages import Died, Ended, Hardware, NodeReady, Started, Stop, Welcome
 
 
 class Line:
@@ -63,3 +67,25 @@ def test_a_new_claim_begins_anew() -> None:
     assert join(claims, second, ready("a", "i", "c2")) == ("a", False)
     assert second.said == [Welcome(False, 0)]
     assert len(claim.outbox) == 0
+
+
+def test_a_name_stays_with_its_machine_after_it_was_given_up() -> None:
+    claims = Claims()
+    join(claims, Line(), ready("lab", "one", "c1"))
+    claims.forget("lab")
+    assert join(claims, Line(), ready("lab", "two", "c2")) == ("lab-2", False)
+    assert join(claims, Line(), ready("lab", "one", "c3")) == ("lab", False)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Ended([1, 2], [0], [1], [1], [0]),
+        Ended([1], [31], [1], [1], [0]),
+        Started([1, 2], [1]),
+        Died([1], True, [], [0]),
+    ],
+)
+def test_a_message_that_makes_no_sense_is_its_senders_fault(message: Any) -> None:
+    with pytest.raises(ProtocolError):
+        FROM_NODE[type(message)]("a", message, b"")

@@ -33,6 +33,11 @@ NO_NODE_S = 2.5  # jobs that no node may run for so long make their user hear of
 LINE_S = 6.0  # a claimed node keeps the place of a waiting scheduler that has not asked again for so long
 
 
+def lease_s(pulse_s: float = 0.0) -> float:
+    """How long a node keeps a claim without a word, for heartbeats at this interval (0: the usual one)."""
+    return max(LEASE_S, 2 * UNREACHABLE_AFTER_BEATS * pulse_s)
+
+
 def _shorten(given: str) -> None:
     """Take what LIGHTWORK_TIMERS says; ValueError for a name that is no timer."""
     for item in given.split():

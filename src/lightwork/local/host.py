@@ -60,7 +60,6 @@ def run(given: dict[str, Any], keeper: KeeperProcess | None, *, is_agent: bool) 
 
 def _hello(role: str, options: Options) -> Hello:
     beat_s = options.pulse_s or timers.HEARTBEAT_S
-    lease_s = max(timers.LEASE_S, 2 * timers.UNREACHABLE_AFTER_BEATS * options.pulse_s)
     return Hello(
         PROTOCOL,
         role,
@@ -70,7 +69,7 @@ def _hello(role: str, options: Options) -> Hello:
         pid=os.getpid(),
         host=platform.node(),
         user=user_name() if role == "scheduler" and options.credential is not None else "",
-        lease_ms=int(lease_s * 1000),
+        lease_ms=int(timers.lease_s(options.pulse_s) * 1000),
         beat_ms=int(beat_s * 1000),
     )
 
@@ -226,7 +225,7 @@ def _nodes_only(hello: Hello) -> Refused | None:
 
 
 def _encryption(options: Options) -> Encryption | None:
-    """Made when a network comes into play, for its certificates cost 50 to 150 ms."""
+    """Made when a network comes into play: its certificates cost time."""
     if options.credential is None:
         return None
     from lightwork.transport.tls import Encryption

@@ -18,7 +18,7 @@ from lightwork.scheduler.core.queue import Queue
 from lightwork.scheduler.core.sessions import Session
 
 Commands = list[do.Command]
-GRACE_BEATS = 2
+GRACE_BEATS = 2  # a node's own lease is over before ours, and what it ran is dead
 
 
 class State:
@@ -42,8 +42,7 @@ class State:
         """Seconds between questions to the network, and between heartbeats; 0: as usual."""
         beat_ns = int((beat_s or timers.HEARTBEAT_S) * SECOND_NS)
         self.silent_ns = beat_ns * timers.UNREACHABLE_AFTER_BEATS
-        lease_ns = max(int(timers.LEASE_S * SECOND_NS), 2 * self.silent_ns if beat_s else 0)
-        self.lease_ns = lease_ns + GRACE_BEATS * beat_ns  # a node's own is over before, and what it ran is dead
+        self.lease_ns = int(timers.lease_s(beat_s) * SECOND_NS) + GRACE_BEATS * beat_ns
         self.lost_ns = int(timers.LOST_S * SECOND_NS)
         self.ask_ns = int((ask_s or timers.ASK_NETWORK_S) * SECOND_NS)
 
@@ -89,6 +88,8 @@ class State:
 
     def _end_session(self, session: Session) -> Commands:
         del self.sessions[session.name]
+        for node in self.nodes.values():  # nobody will fetch that any more
+            node.kept = {token: owner for token, owner in node.kept.items() if owner != session.name}
         return [do.EndSession(session.name)]
 
 
