@@ -56,7 +56,7 @@ def parse(text: str, module: Any) -> Any:
     """An event of `module` from its notation."""
     name, *words = text.split()
     kind = getattr(module, name)
-    hints = get_type_hints(kind, vars(module))
+    hints = get_type_hints(kind)
     fields = {}
     for word in words:
         key, _, value = word.partition("=")

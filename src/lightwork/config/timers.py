@@ -11,6 +11,11 @@ HEARTBEAT_S = 1.0
 UNREACHABLE_AFTER_BEATS = 5
 LEASE_S = 10.0
 LOST_S = 60.0  # after its lease, a node's `reentrant=False` jobs whose end is unknown are LOST
+CLIENT_LEASE_S = 30.0  # a client over a network may be away for so long before its session (not lasting) ends
+ORPHAN_S = 2400.0  # attempts of a durable scheduler that cannot be reached run on for so long
+KEEP_S = 7 * 86400.0  # results of a lasting session without a client
+TWIN_MIN_S = 1.0  # a job gets a twin once it runs longer than this, and than twice the third quartile of its like
+TWIN_BLIND_S = 30.0  # the same while none of its like has ended
 AGENT_TICK_S = 0.02  # while attempts run; output of attempts older than this is read by the agent
 CANCEL_INTERRUPT_S = 3.0  # from the interrupt to TERM
 CANCEL_TERM_S = 1.0  # from TERM to KILL

@@ -5,14 +5,17 @@ from __future__ import annotations
 from msgspec import Struct
 
 from lightwork.wire.nouns import (
+    Attempt,
     Attempted,
     Computation,
     Digest,
     File,
     JobOptions,
+    JobStatus,
     Name,
     NodeStatus,
     Place,
+    SessionStatus,
     Tailoring,
     Wanted,
 )
@@ -27,7 +30,9 @@ class Define(Struct, array_like=True, tag=20):
 class Submit(Struct, array_like=True, tag=21):
     """Jobs first, first+1, ... of one computation with one set of options; body: their arguments.
 
-    An argument that lies in the client's arena has its reference as its bytes, and a row in `places`.
+    An argument that lies in the client's arena has its reference as its bytes, and a row in `places`. To a durable
+    scheduler: `keys`, `ids` (what users call them, packed by the client) and `prints` (of the arguments), one for each
+    job or none at all ("" and b"": has none); `apart`: large arguments that it is to fetch ("argument", the number).
     """
 
     computation: Digest
@@ -35,6 +40,10 @@ class Submit(Struct, array_like=True, tag=21):
     lengths: list[int]
     options: JobOptions
     places: list[Place] = []
+    keys: list[str] = []
+    ids: list[bytes] = []
+    prints: list[bytes] = []
+    apart: list[Place] = []
 
 
 class Cancel(Struct, array_like=True, tag=22):
@@ -49,6 +58,7 @@ class Taken(Struct, array_like=True, tag=23):
     sequence: int
     regions: list[int] = []  # offsets
     spooled: list[int] = []  # tokens whose files have arrived
+    jobs: list[int] = []  # to a durable scheduler: the jobs themselves
 
 
 class AskStatus(Struct, array_like=True, tag=24):
@@ -121,6 +131,54 @@ class SendFile(Struct, array_like=True, tag=31):
     file: File
 
 
+class Detach(Struct, array_like=True, tag=32):
+    """The client leaves, its session goes on. Answered by Goodbye."""
+
+
+class Named(Struct, array_like=True, tag=33):
+    """What users call these jobs, said after they were submitted."""
+
+    jobs: list[int]
+    ids: list[bytes]
+
+
+class Recall(Struct, array_like=True, tag=34):
+    """The results of these ended jobs of earlier lives are wanted: Results follow."""
+
+    jobs: list[int]
+
+
+class AskSessions(Struct, array_like=True, tag=35):
+    """Which sessions are there? Answered by Sessions. (From a watcher, as the next three.)"""
+
+    number: int
+
+
+class AskJobs(Struct, array_like=True, tag=36):
+    """Which jobs are there? Of one session, or all; of these states, or all; at most so many. Answered by Jobs."""
+
+    number: int
+    session: Name = ""
+    states: list[int] = []
+    limit: int = 1000
+
+
+class CancelJobs(Struct, array_like=True, tag=37):
+    """Cancel these jobs of a session; none named: all. Answered by Answer, with those that had not ended."""
+
+    number: int
+    session: Name
+    jobs: list[int] = []
+
+
+class AskLogs(Struct, array_like=True, tag=38):
+    """What has this job written? Answered by Logs."""
+
+    number: int
+    session: Name
+    job: int
+
+
 class Results(Struct, array_like=True, tag=40):
     """Jobs that ended on one node (or nowhere: node ""), body: outcomes. `states` are JobState numbers,
     `statuses` end kinds and bits of outcome.py. Starts: ns since 1970 by the scheduler's clock; 0: never started."""
@@ -135,7 +193,9 @@ class Results(Struct, array_like=True, tag=40):
     attempts: list[int]
     lengths: list[int]
     files: list[tuple[int, list[File]]] = []  # index in the columns, files kept in the node's spool
-    tokens: list[int] = []  # for those with files
+    tokens: list[int] = []  # for those with files; 0: the scheduler has these files, ask it for the "blob" by digest
+    again: list[int] = []  # indices of those that an earlier life of the client may have seen
+    histories: list[tuple[int, list[Attempt]]] = []  # index, its attempts before the last
 
 
 class Running(Struct, array_like=True, tag=41):
@@ -193,6 +253,9 @@ class Status(Struct, array_like=True, tag=47):
     waiting: list[str] = []
     pids: dict[str, int] = {}  # host, agent, keeper
     attempted: list[Attempted] = []  # where nodes were looked for
+    twins_started: int = 0
+    twins_won: int = 0
+    retried: int = 0  # attempts after a failure that the job itself reported
 
 
 class ComputationState(Struct, array_like=True, tag=48):
@@ -219,3 +282,66 @@ class OfferNode(Struct, array_like=True, tag=50):
 
     spec: int
     node: NodeStatus
+
+
+class Opened(Struct, array_like=True, tag=51):
+    """A durable scheduler's first word: the session is on disk. Jobs of this life are counted from `next_number`; those
+    of earlier lives follow, as so many `Earlier`."""
+
+    incarnation: int
+    next_number: int
+    earlier: int = 0
+
+
+class Accepted(Struct, array_like=True, tag=52):
+    """All jobs below this number are on disk: the client may forget their arguments."""
+
+    upto: int
+
+
+class RefusedJobs(Struct, array_like=True, tag=53):
+    """These jobs were not taken (the disk is full, a key that other arguments have): they end here."""
+
+    jobs: list[int]
+    error: str
+    hint: str = ""
+
+
+class Earlier(Struct, array_like=True, tag=54):
+    """Jobs of earlier lives, body: their arguments (b"": apart). `computations`: digest and name by index, which the
+    column `computation` points into; `again`: an earlier life may have seen the result; results come by Recall."""
+
+    computations: list[tuple[str, str]]
+    jobs: list[int]
+    computation: list[int]
+    states: list[int]
+    keys: list[str]
+    ids: list[bytes]
+    prints: list[bytes]
+    again: list[bool]
+    lengths: list[int]
+
+
+class Sessions(Struct, array_like=True, tag=55):
+    """Answer to AskSessions."""
+
+    number: int
+    sessions: list[SessionStatus]
+
+
+class Jobs(Struct, array_like=True, tag=56):
+    """Answer to AskJobs, oldest first. `total`: how many there are, shown or not."""
+
+    number: int
+    jobs: list[JobStatus]
+    total: int
+
+
+class Logs(Struct, array_like=True, tag=57):
+    """Answer to AskLogs: what is known of the job's output; `running`: there will be more. `error`: nothing is."""
+
+    number: int
+    stdout: bytes = b""
+    stderr: bytes = b""
+    running: bool = False
+    error: str = ""

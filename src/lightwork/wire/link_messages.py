@@ -22,6 +22,9 @@ class Hello(Struct, array_like=True, tag=1):
     user: str = ""
     lease_ms: int = 0  # a scheduler's: a node that has not heard from it for so long lets go of everything
     beat_ms: int = 0  # a scheduler's: how often it wants heartbeats
+    epoch: int = 0  # a durable scheduler's: which life of it this is, from 1; its `session` is the same in all of them
+    incarnation: int = 0  # a client's: which life of its session goes on over this link; 0: a new one begins
+    lasting: bool = False  # a client's: the session outlives it
 
 
 class Refused(Struct, array_like=True, tag=2):
@@ -39,7 +42,8 @@ class Goodbye(Struct, array_like=True, tag=3):
 
 
 class Fetch(Struct, array_like=True, tag=4):
-    """Asks for bytes from `offset`: of kind "blob" (by digest) or "spool" (`token/number`). Askers count streams."""
+    """Asks for bytes from `offset`: of kind "blob" (by digest), "spool" (`token/number`) or "argument" (a node asks by
+    token, a scheduler by the job's number). Askers count streams."""
 
     stream: int
     kind: str

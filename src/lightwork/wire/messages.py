@@ -10,25 +10,39 @@ from __future__ import annotations
 import msgspec
 
 from lightwork.wire.client_messages import (
+    Accepted,
     Allot,
     Answer,
+    AskJobs,
+    AskLogs,
     AskNodeJobs,
+    AskSessions,
     AskStatus,
     Cancel,
+    CancelJobs,
     Close,
     ComputationState,
     ControlNode,
     Define,
+    Detach,
+    Earlier,
+    Jobs,
+    Logs,
+    Named,
     NodeNews,
     Notice,
     OfferNode,
+    Opened,
     Provisional,
+    Recall,
+    RefusedJobs,
     Requeued,
     Results,
     Running,
     Seek,
     SendFile,
     SentFile,
+    Sessions,
     Status,
     Submit,
     Tailor,
@@ -47,6 +61,7 @@ from lightwork.wire.link_messages import (
 )
 from lightwork.wire.node_messages import (
     AskHeld,
+    AskOutput,
     Assign,
     AttemptFile,
     AttemptProvisional,
@@ -59,6 +74,7 @@ from lightwork.wire.node_messages import (
     Leaving,
     NodeNotice,
     NodeReady,
+    OutputNow,
     PlaceFile,
     Prepare,
     Prepared,
@@ -67,34 +83,57 @@ from lightwork.wire.node_messages import (
     Returned,
     Revoke,
     SetSlots,
+    Settled,
     Started,
     Stop,
+    Truth,
     Welcome,
 )
 from lightwork.wire.nouns import (
     FUNCTION,
     MODULE,
     PROGRAM,
+    Attempt,
     Attempted,
     Computation,
     Digest,
     File,
     Hardware,
     JobOptions,
+    JobStatus,
     Load,
     Name,
     NodeStatus,
     Place,
+    SessionStatus,
     Tailoring,
     Wanted,
 )
 
-PROTOCOL = 2
-PROTOCOL_OLDEST = 2  # N-1 once there is a release
+PROTOCOL = 3
+PROTOCOL_OLDEST = 3  # N-1 once there is a release
 
 LinkMessage = Hello | Refused | Goodbye | Fetch | Chunk | Credit | Ping | Pong | Ack
 FromClient = (
-    Define | Submit | Cancel | Taken | AskStatus | Close | Seek | Allot | Tailor | ControlNode | AskNodeJobs | SendFile
+    Define
+    | Submit
+    | Cancel
+    | Taken
+    | AskStatus
+    | Close
+    | Seek
+    | Allot
+    | Tailor
+    | ControlNode
+    | AskNodeJobs
+    | SendFile
+    | Detach
+    | Named
+    | Recall
+    | AskSessions
+    | AskJobs
+    | CancelJobs
+    | AskLogs
 )
 ToClient = (
     Results
@@ -108,8 +147,17 @@ ToClient = (
     | ComputationState
     | Answer
     | OfferNode
+    | Opened
+    | Accepted
+    | RefusedJobs
+    | Earlier
+    | Sessions
+    | Jobs
+    | Logs
 )
-ToNode = Prepare | Assign | Revoke | Stop | Free | Release | Welcome | SetSlots | PlaceFile | AskHeld
+ToNode = (
+    Prepare | Assign | Revoke | Stop | Free | Release | Welcome | SetSlots | PlaceFile | AskHeld | Settled | AskOutput
+)
 FromNode = (
     NodeReady
     | Heartbeat
@@ -125,23 +173,32 @@ FromNode = (
     | Leaving
     | FilePlaced
     | HeldNow
+    | Truth
+    | OutputNow
 )
 Message = LinkMessage | FromClient | ToClient | ToNode | FromNode
 
 encode = msgspec.msgpack.Encoder().encode
 
 __all__ = [
+    "Accepted",
     "Ack",
     "Allot",
     "Answer",
     "AskHeld",
+    "AskJobs",
+    "AskLogs",
     "AskNodeJobs",
+    "AskOutput",
+    "AskSessions",
     "AskStatus",
     "Assign",
+    "Attempt",
     "AttemptFile",
     "AttemptProvisional",
     "Attempted",
     "Cancel",
+    "CancelJobs",
     "Chunk",
     "Close",
     "Computation",
@@ -149,8 +206,10 @@ __all__ = [
     "ControlNode",
     "Credit",
     "Define",
+    "Detach",
     "Died",
     "Digest",
+    "Earlier",
     "Ended",
     "FUNCTION",
     "Fetch",
@@ -165,18 +224,24 @@ __all__ = [
     "HeldNow",
     "Hello",
     "JobOptions",
+    "JobStatus",
+    "Jobs",
     "Leaving",
     "LinkMessage",
     "Load",
+    "Logs",
     "MODULE",
     "Message",
     "Name",
+    "Named",
     "NodeNews",
     "NodeNotice",
     "NodeReady",
     "NodeStatus",
     "Notice",
     "OfferNode",
+    "Opened",
+    "OutputNow",
     "PROGRAM",
     "PROTOCOL",
     "PROTOCOL_OLDEST",
@@ -187,7 +252,9 @@ __all__ = [
     "Prepare",
     "Prepared",
     "Provisional",
+    "Recall",
     "Refused",
+    "RefusedJobs",
     "Release",
     "Released",
     "Requeued",
@@ -198,7 +265,10 @@ __all__ = [
     "Seek",
     "SendFile",
     "SentFile",
+    "SessionStatus",
+    "Sessions",
     "SetSlots",
+    "Settled",
     "Started",
     "Status",
     "Stop",
@@ -208,6 +278,7 @@ __all__ = [
     "Taken",
     "ToClient",
     "ToNode",
+    "Truth",
     "Wanted",
     "Welcome",
     "encode",

@@ -57,10 +57,13 @@ class Release(Struct, array_like=True, tag=65):
 
 class Welcome(Struct, array_like=True, tag=66):
     """The scheduler's answer to NodeReady. `resumed`: the claim goes on, and of its counted messages so many have come
-    (transport.outbox); if not, all that the node still has from before is nobody's."""
+    (transport.outbox); if not, all that the node still has from before is nobody's, unless a durable scheduler `adopts`
+    it: then Truth follows, and every end that is not Settled. `epoch`: its life; a node obeys none that is older."""
 
     resumed: bool
     received: int = 0
+    adopts: bool = False
+    epoch: int = 0
 
 
 class SetSlots(Struct, array_like=True, tag=67):
@@ -84,6 +87,19 @@ class AskHeld(Struct, array_like=True, tag=69):
     number: int
 
 
+class Settled(Struct, array_like=True, tag=70):
+    """A durable scheduler has the ends of these attempts for good: their results and files may be forgotten."""
+
+    tokens: list[int]
+
+
+class AskOutput(Struct, array_like=True, tag=71):
+    """What has this running attempt written so far? Answered by OutputNow."""
+
+    number: int
+    token: int
+
+
 class NodeReady(Struct, array_like=True, tag=80):
     """A node offers its slots."""
 
@@ -98,6 +114,9 @@ class NodeReady(Struct, array_like=True, tag=80):
     shares_memory: bool = False  # the arenas of the scheduler's clients are mapped here
     pythons: list[tuple[int, int]] = []  # minor versions whose workers it can run, preferred first
     labels: dict[str, str] = {}
+    era: Name = (
+        ""  # new whenever the node cannot know any more what it had started (its directory, or its power, was lost)
+    )
 
 
 class Heartbeat(Struct, array_like=True, tag=81):
@@ -205,3 +224,24 @@ class HeldNow(Struct, array_like=True, tag=93):
     number: int
     held: list[int]
     running: list[int]
+
+
+class Truth(Struct, array_like=True, tag=94):
+    """All attempts that the node has of a scheduler that adopts them: whose they are (`sessions` by index), how far.
+    `stages`: 0 held, 1 started, 2 ended (its end is sent again, behind this). `ages_ns`: since the start."""
+
+    sessions: list[str]
+    tokens: list[int]
+    session: list[int]
+    jobs: list[int]
+    stages: list[int]
+    ages_ns: list[int]
+
+
+class OutputNow(Struct, array_like=True, tag=95):
+    """Answer to AskOutput: the end of what was written, as far as it was read already."""
+
+    number: int
+    stdout: bytes = b""
+    stderr: bytes = b""
+    error: str = ""

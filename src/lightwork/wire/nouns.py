@@ -36,6 +36,7 @@ class JobOptions(Struct, array_like=True, frozen=True, gc=False):
     output_limit_bytes: int = 1 << 20
     chunk: bool = False  # the one argument is a list of argument tuples; the result is the list of results
     node: Name = ""  # runs there and nowhere else
+    retries: int = 0  # how often it is tried again after it reported a failure by itself
 
 
 class Computation(Struct, array_like=True, frozen=True):
@@ -101,6 +102,50 @@ class Wanted(Struct, array_like=True, frozen=True):
     port: int = 0
     slots: int = 0
     spec: int = -1
+
+
+class Attempt(Struct, array_like=True, frozen=True):
+    """One try of a job that is over: where, since when (ns since 1970; 0: never started), how long, how it ended.
+
+    `how`: the end kind of wire.outcome; `text`: a sentence about it, for people.
+    """
+
+    node: str
+    start_ns: int
+    duration_ns: int
+    how: int
+    text: str = ""
+
+
+class SessionStatus(Struct, array_like=True):
+    """A session as `lightwork sessions` shows it. Jobs are counted by state; times are seconds ago."""
+
+    name: str
+    user: str = ""
+    host: str = ""
+    attached: bool = False
+    lasting: bool = False
+    queued: int = 0
+    running: int = 0
+    ended: int = 0  # whose results are kept
+    finished: int = 0  # all that ever ended here, since this life of the scheduler began
+    age_s: float = 0.0
+    away_s: float = 0.0  # how long no client has been there; 0: one is
+
+
+class JobStatus(Struct, array_like=True):
+    """A job as `lightwork jobs` shows it. `start_ns` since 1970; 0: it never started."""
+
+    session: str
+    number: int
+    state: int
+    computation: str  # its name
+    node: str = ""
+    start_ns: int = 0
+    duration_ns: int = 0
+    attempts: int = 0
+    key: str = ""
+    text: str = ""  # why it waits or how it ended, for people
 
 
 class Attempted(Struct, array_like=True, frozen=True):

@@ -1,14 +1,26 @@
-"""What the scheduler's core wants done: commands, imperative. The service obeys; it decides nothing."""
+"""What the scheduler's core wants done: commands, imperative. The service obeys; it decides nothing.
+
+`after`: the number of the last fact (`Record`) that must be on disk before this is done; 0: none. What goes to the same
+client or node later waits behind it.
+"""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
-from lightwork.wire.messages import Computation, File, JobOptions, NodeStatus, Place
+from lightwork.scheduler.core.facts import Fact
+from lightwork.wire.messages import Attempt, Computation, File, JobOptions, NodeStatus, Place
 
 
 class Command(Struct):
     """Base of all commands."""
+
+
+class Record(Command):
+    """Write this fact down. They are numbered from 1 in each life."""
+
+    number: int
+    fact: Fact
 
 
 # --- to nodes ---
@@ -35,6 +47,7 @@ class Assign(Command):
     numbers: list[int] = []
     attempts: list[int] = []
     apart: list[Place] = []  # those whose arguments the node fetches
+    after: int = 0
 
 
 class Revoke(Command):
@@ -58,6 +71,14 @@ class Free(Command):
     node: str
     regions: list[int] = []
     spooled: list[int] = []
+
+
+class Settle(Command):
+    """We have the ends of these attempts for good: forget them."""
+
+    node: str
+    tokens: list[int]
+    after: int = 0
 
 
 class Release(Command):
@@ -139,6 +160,52 @@ class Deliver(Command):
     body: bytes
     files: list[tuple[int, list[File]]] = []
     tokens: list[int] = []
+    again: list[int] = []
+    histories: list[tuple[int, list[Attempt]]] = []
+    after: int = 0
+
+
+class Open(Command):
+    """A durable session is open for this life of its client; `earlier` jobs are told of before anything else."""
+
+    session: str
+    incarnation: int
+    next_number: int
+    earlier: int = 0
+    after: int = 0
+
+
+class TellEarlier(Command):
+    """Jobs of earlier lives; columns of wire Earlier, and their arguments."""
+
+    session: str
+    computations: list[tuple[str, str]]
+    jobs: list[int]
+    computation: list[int]
+    states: list[int]
+    keys: list[str]
+    ids: list[bytes]
+    prints: list[bytes]
+    again: list[bool]
+    payloads: list[bytes]
+    after: int = 0
+
+
+class Accept(Command):
+    """All jobs below this number are on disk."""
+
+    session: str
+    upto: int
+    after: int = 0
+
+
+class RefuseJobs(Command):
+    """These jobs are not taken."""
+
+    session: str
+    jobs: list[int]
+    error: str
+    hint: str = ""
 
 
 class TellRunning(Command):
@@ -209,6 +276,7 @@ class EndSession(Command):
     """A session is over and all nodes have forgotten it: say goodbye."""
 
     session: str
+    after: int = 0
 
 
 class OfferNode(Command):

@@ -2,74 +2,37 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
-
-from lightwork.wire.messages import Computation, File, Hardware, JobOptions, Load, Place, Tailoring, Wanted
-
-
-class Event(Struct):
-    """Base of all events."""
-
-
-class ClientJoined(Event):
-    """A client opened a session."""
-
-    session: str
-
-
-class ClientLost(Event):
-    """A client's link broke without a goodbye."""
-
-    session: str
-
-
-class ClientCongested(Event):
-    """A client takes its results more slowly than they come: so much waits that nothing more shall start."""
-
-    session: str
-
-
-class ClientDrained(Event):
-    """A congested client has taken what waited for it."""
-
-    session: str
-
-
-class CloseAsked(Event):
-    """A client wants to end its session; `cancel` what has not ended."""
-
-    session: str
-    cancel: bool = False
-
-
-class ComputationDefined(Event):
-    """A client described a computation."""
-
-    session: str
-    computation: Computation
-
-
-class JobsSubmitted(Event):
-    """Jobs first, first+1, ... with these arguments; `places`: those whose arguments lie in the client's arena."""
-
-    session: str
-    computation: str
-    first: int
-    payloads: list[bytes]
-    options: JobOptions = JobOptions()
-    places: list[Place] = []
-
-
-class JobsCancelled(Event):
-    """The user no longer wants these jobs."""
-
-    session: str
-    jobs: list[int]
+from lightwork.scheduler.core.client_events import (
+    ClientAway as ClientAway,
+    ClientCongested as ClientCongested,
+    ClientDetached as ClientDetached,
+    ClientDrained as ClientDrained,
+    ClientJoined as ClientJoined,
+    ClientLost as ClientLost,
+    CloseAsked as CloseAsked,
+    ComputationDefined as ComputationDefined,
+    FileGiven as FileGiven,
+    FilesTaken as FilesTaken,
+    JobsCancelled as JobsCancelled,
+    JobsNamed as JobsNamed,
+    JobsSubmitted as JobsSubmitted,
+    NodeAllotted as NodeAllotted,
+    NodeControlled as NodeControlled,
+    NodeJobsAsked as NodeJobsAsked,
+    NodesWanted as NodesWanted,
+    NodeTailored as NodeTailored,
+    ResultsRecalled as ResultsRecalled,
+    ResultsTaken as ResultsTaken,
+    StorageFull as StorageFull,
+)
+from lightwork.scheduler.core.event import Event as Event
+from lightwork.wire.messages import File, Hardware, Load
 
 
 class NodeJoined(Event):
     """A node offers its slots, for the first time or again. `via`: the address that we dialled; `resumed`: nothing
-    that was under way between us is lost; `shares_memory`: the clients' arenas are mapped there."""
+    that was under way between us is lost; `shares_memory`: the clients' arenas are mapped there; `adopting`: NodeTruth
+    tells what it has, and until then it gets nothing."""
 
     node: str
     slots: int
@@ -80,6 +43,21 @@ class NodeJoined(Event):
     shares_memory: bool = True
     pythons: list[tuple[int, int]] = []
     labels: dict[str, str] = {}
+    identity: str = ""
+    era: str = ""
+    adopting: bool = False
+
+
+class NodeTruth(Event):
+    """All attempts that a node has, from this life of ours or an earlier one (columns: wire Truth)."""
+
+    node: str
+    sessions: list[str]
+    tokens: list[int]
+    session: list[int]
+    jobs: list[int]
+    stages: list[int]
+    ages_ns: list[int]
 
 
 class NodeLost(Event):
@@ -190,15 +168,6 @@ class SessionReleased(Event):
     problems: list[str] = []
 
 
-class NodesWanted(Event):
-    """A client wishes for nodes; `now`: the network is asked at once, and nothing added to its wishes."""
-
-    session: str
-    number: int
-    wanted: list[Wanted]
-    now: bool = False
-
-
 class NodeHeard(Event):
     """Somebody on this network says that a node listens there. `names`: what users call that host."""
 
@@ -224,42 +193,6 @@ class StrangerRefused(Event):
     hint: str = ""
 
 
-class NodeAllotted(Event):
-    """A client's word on an offered node: so many of its slots; 0: not used."""
-
-    session: str
-    node: str
-    slots: int
-
-
-class NodeTailored(Event):
-    """What a session's computations have of their own on a node."""
-
-    session: str
-    node: str
-    tailoring: Tailoring
-
-
-class NodeControlled(Event):
-    """A client wants something done with a node (wire ControlNode)."""
-
-    session: str
-    number: int
-    node: str
-    action: str
-    value: int = 0
-    cancel: bool = False
-
-
-class NodeJobsAsked(Event):
-    """A client wants to know which of its jobs are on a node; `from_node`: by the node's own word."""
-
-    session: str
-    number: int
-    node: str
-    from_node: bool = False
-
-
 class HeldTold(Event):
     """A node says which attempts it has."""
 
@@ -267,16 +200,6 @@ class HeldTold(Event):
     number: int
     held: list[int]
     running: list[int]
-
-
-class FileGiven(Event):
-    """A client wants a file in a computation's directory on a node."""
-
-    session: str
-    number: int
-    node: str
-    computation: str
-    file: File
 
 
 class FilePlaced(Event):
@@ -291,13 +214,6 @@ class NodesSpoke(Event):
     """Bytes came from these nodes since the last look at the clock."""
 
     nodes: list[str]
-
-
-class FilesTaken(Event):
-    """A client has fetched what these attempts left on their nodes."""
-
-    session: str
-    tokens: list[int]
 
 
 class WeSlept(Event):

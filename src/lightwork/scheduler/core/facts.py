@@ -1,0 +1,175 @@
+"""What a durable scheduler writes down: facts, in the order in which they became true. Nothing else survives it.
+
+A fact is an array with its kind's number in front, so that a later version may append fields. Times are ns since 1970,
+for they are read in another life. What `ledger.Ledger` makes of them is all that a restart knows.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from lightwork.wire.messages import Attempt, Computation, Digest, File, JobOptions, Wanted
+
+
+class Began(Struct, array_like=True, tag=1):
+    """A life of this scheduler: epochs count from 1. `identity` is the same in all of them."""
+
+    epoch: int
+    identity: str
+
+
+class NodeKnown(Struct, array_like=True, tag=2):
+    """A node works for us. `via`: the address where it was dialled, "": it dials us."""
+
+    node: str
+    identity: str
+    era: str
+    via: str = ""
+
+
+class NodeGone(Struct, array_like=True, tag=3):
+    """It does not any more."""
+
+    node: str
+
+
+class SessionOpened(Struct, array_like=True, tag=4):
+    """A client's life begins (`incarnation` from 1); `lasting`: the session outlives it."""
+
+    session: str
+    incarnation: int
+    lasting: bool = False
+    user: str = ""
+    host: str = ""
+
+
+class SessionEnded(Struct, array_like=True, tag=5):
+    """Nothing of it is wanted any more."""
+
+    session: str
+
+
+class Wished(Struct, array_like=True, tag=6):
+    """A session wishes for nodes, besides those it wished for before."""
+
+    session: str
+    wanted: list[Wanted]
+
+
+class Defined(Struct, array_like=True, tag=7):
+    """A computation of a session."""
+
+    session: str
+    computation: Computation
+
+
+class Submitted(Struct, array_like=True, tag=8):
+    """Jobs. Columns; `keys`, `ids` and `prints` may be empty as a whole. `stored`: (index, file): arguments that lie in
+    the store of blobs; their payload is b""."""
+
+    session: str
+    computation: Digest
+    options: JobOptions
+    numbers: list[int]
+    payloads: list[bytes]
+    keys: list[str] = []
+    ids: list[bytes] = []
+    prints: list[bytes] = []
+    stored: list[tuple[int, File]] = []
+
+
+class Skipped(Struct, array_like=True, tag=9):
+    """Numbers below this one are used up."""
+
+    session: str
+    upto: int
+
+
+class Named(Struct, array_like=True, tag=10):
+    """What users call jobs, said later."""
+
+    session: str
+    numbers: list[int]
+    ids: list[bytes]
+
+
+class Granted(Struct, array_like=True, tag=11):
+    """Jobs that must not start twice are about to go to a node: from now on they may have started there."""
+
+    session: str
+    node: str
+    era: str
+    numbers: list[int]
+    tokens: list[int]
+
+
+class Ungranted(Struct, array_like=True, tag=12):
+    """They came back without having started."""
+
+    session: str
+    numbers: list[int]
+
+
+class Spent(Struct, array_like=True, tag=13):
+    """An attempt is over and its job is not. `blame`: it killed its worker; `retry`: it failed and is tried again."""
+
+    session: str
+    number: int
+    attempt: Attempt
+    blame: bool = False
+    retry: bool = False
+
+
+class CancelAsked(Struct, array_like=True, tag=14):
+    """Their user does not want them any more."""
+
+    session: str
+    numbers: list[int]
+
+
+class Ended(Struct, array_like=True, tag=15):
+    """Jobs have ended on one node, or nowhere. Columns as in wire Results; starts in ns since 1970. `files`: (index,
+    files), all in the store of blobs; one without a path is the value. `lives`: to which of its lives the client may
+    have been told, 0: to none yet."""
+
+    session: str
+    node: str
+    numbers: list[int]
+    states: list[int]
+    statuses: list[int]
+    starts_ns: list[int]
+    durations_ns: list[int]
+    attempts: list[int]
+    lengths: list[int]
+    body: bytes
+    lives: list[int]
+    files: list[tuple[int, list[File]]] = []
+
+
+class Taken(Struct, array_like=True, tag=16):
+    """User code has these results."""
+
+    session: str
+    numbers: list[int]
+
+
+Fact: TypeAlias = (
+    Began
+    | NodeKnown
+    | NodeGone
+    | SessionOpened
+    | SessionEnded
+    | Wished
+    | Defined
+    | Submitted
+    | Skipped
+    | Named
+    | Granted
+    | Ungranted
+    | Spent
+    | CancelAsked
+    | Ended
+    | Taken
+)

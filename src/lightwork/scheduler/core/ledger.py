@@ -1,0 +1,185 @@
+"""What is durable, made of facts and of nothing else: the core's second memory, and all that a restart begins with.
+
+    live:     core --fact--> ledger.apply, and Record --> journal
+    restart:  journal --facts--> ledger.apply --> recovery.restore --> core's tables
+    compact:  ledger.facts() --> a new journal, no longer than the work in hand
+
+The live core changes its ledger by the very facts that it records, so that the state after a replay is the state that
+was, by construction. Ended jobs stay here until they are taken, those with a key until their session ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import accumulate
+from typing import Any
+
+from lightwork.scheduler.core import facts as fact
+from lightwork.scheduler.core.accounts import Account, End, Entry, Grant, facts_of
+from lightwork.wire.messages import File
+
+
+class Ledger:
+    """All of it."""
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.identity = ""
+        self.nodes: dict[str, fact.NodeKnown] = {}
+        self.sessions: dict[str, Account] = {}
+
+    def apply(self, one: fact.Fact) -> None:
+        """It is so from now on. KeyError: it speaks of what no earlier fact has told."""
+        _APPLY[type(one)](self, one)
+
+    # --- what facts do ---
+
+    def _began(self, one: fact.Began) -> None:
+        self.epoch, self.identity = one.epoch, one.identity
+
+    def _node_known(self, one: fact.NodeKnown) -> None:
+        self.nodes[one.node] = one
+
+    def _node_gone(self, one: fact.NodeGone) -> None:
+        self.nodes.pop(one.node, None)
+
+    def _session_opened(self, one: fact.SessionOpened) -> None:
+        account = self.sessions.get(one.session)
+        if account is None:
+            account = self.sessions[one.session] = Account(one.session)
+        account.incarnation, account.lasting = one.incarnation, one.lasting
+        account.user, account.host = one.user, one.host
+        for entry in account.entries.values():
+            if entry.end is not None and not entry.end.life:
+                entry.end.life = one.incarnation
+
+    def _session_ended(self, one: fact.SessionEnded) -> None:
+        self.sessions.pop(one.session, None)
+
+    def _wished(self, one: fact.Wished) -> None:
+        self.sessions[one.session].wishes += one.wanted
+
+    def _defined(self, one: fact.Defined) -> None:
+        self.sessions[one.session].computations[one.computation.digest] = one.computation
+
+    def _submitted(self, one: fact.Submitted) -> None:
+        account = self.sessions[one.session]
+        for index, (number, payload) in enumerate(zip(one.numbers, one.payloads, strict=True)):
+            entry = account.entries[number] = Entry(number, one.computation, one.options, payload)
+            if one.keys and one.keys[index]:
+                entry.key = one.keys[index]
+                account.keys[entry.key] = number
+            if one.ids:
+                entry.id = one.ids[index]
+            if one.prints:
+                entry.print = one.prints[index]
+        for index, file in one.stored:
+            account.entries[one.numbers[index]].stored = file
+        account.unended += len(one.numbers)
+        account.next_number = max(account.next_number, one.numbers[-1] + 1)
+
+    def _skipped(self, one: fact.Skipped) -> None:
+        account = self.sessions[one.session]
+        account.next_number = max(account.next_number, one.upto)
+
+    def _named(self, one: fact.Named) -> None:
+        account = self.sessions[one.session]
+        for number, name in zip(one.numbers, one.ids, strict=True):
+            if number in account.entries:
+                account.entries[number].id = name
+
+    def _granted(self, one: fact.Granted) -> None:
+        account = self.sessions[one.session]
+        for number, token in zip(one.numbers, one.tokens, strict=True):
+            account.entries[number].grant = Grant(one.node, one.era, token)
+
+    def _ungranted(self, one: fact.Ungranted) -> None:
+        account = self.sessions[one.session]
+        for number in one.numbers:
+            account.entries[number].grant = None
+
+    def _spent(self, one: fact.Spent) -> None:
+        entry = self.sessions[one.session].entries[one.number]
+        entry.spent = (*entry.spent, (one.attempt, one.blame, one.retry))
+        entry.grant = None
+
+    def _cancel_asked(self, one: fact.CancelAsked) -> None:
+        account = self.sessions[one.session]
+        for number in one.numbers:
+            account.entries[number].cancelled = True
+
+    def _ended(self, one: fact.Ended) -> None:
+        account = self.sessions[one.session]
+        files = dict(one.files)
+        columns = zip(
+            one.numbers,
+            one.states,
+            one.statuses,
+            one.starts_ns,
+            one.durations_ns,
+            one.attempts,
+            accumulate(one.lengths),
+            one.lengths,
+            one.lives,
+            strict=True,
+        )
+        for index, (number, state, status, start, duration, attempts, at, length, life) in enumerate(columns):
+            entry = account.entries[number]
+            outcome = one.body[at - length : at]
+            kept = tuple(files.get(index, ()))
+            entry.end = End(one.node, state, status, start, duration, attempts, outcome, kept, life)
+            entry.grant = None
+        account.unended -= len(one.numbers)
+
+    def _taken(self, one: fact.Taken) -> None:
+        account = self.sessions[one.session]
+        for number in one.numbers:
+            entry = account.entries.get(number)
+            if entry is None or entry.end is None:
+                continue
+            if entry.key:
+                entry.end.taken = True
+            else:
+                account.drop(entry)
+
+    # --- all of it, in as few facts as it takes ---
+
+    def facts(self) -> Iterator[fact.Fact]:
+        """Facts that make an equal ledger out of an empty one."""
+        if self.epoch:
+            yield fact.Began(self.epoch, self.identity)
+        yield from self.nodes.values()
+        for account in self.sessions.values():
+            yield from facts_of(account)
+
+    def files(self) -> Iterator[File]:
+        """All blobs that are needed."""
+        for account in self.sessions.values():
+            for computation in account.computations.values():
+                yield from computation.files
+            for entry in account.entries.values():
+                yield from entry.options.files
+                if entry.stored is not None:
+                    yield entry.stored
+                if entry.end is not None:
+                    yield from entry.end.files
+
+
+_APPLY: dict[type, Callable[[Ledger, Any], None]] = {
+    fact.Began: Ledger._began,
+    fact.NodeKnown: Ledger._node_known,
+    fact.NodeGone: Ledger._node_gone,
+    fact.SessionOpened: Ledger._session_opened,
+    fact.SessionEnded: Ledger._session_ended,
+    fact.Wished: Ledger._wished,
+    fact.Defined: Ledger._defined,
+    fact.Submitted: Ledger._submitted,
+    fact.Skipped: Ledger._skipped,
+    fact.Named: Ledger._named,
+    fact.Granted: Ledger._granted,
+    fact.Ungranted: Ledger._ungranted,
+    fact.Spent: Ledger._spent,
+    fact.CancelAsked: Ledger._cancel_asked,
+    fact.Ended: Ledger._ended,
+    fact.Taken: Ledger._taken,
+}
