@@ -42,9 +42,9 @@ test: $(STAMP)  ## everything that must hold before a change lands
 
 # Tests on a network mostly wait, those on this machine mostly work: side by side they take half the time.
 _test-machine: $(STAMP)
-	@$(BIN)/python -m pytest -q -m "not soak" --ignore tests/e2e_net $(ARGS)
+	@$(BIN)/python -m pytest -q -m "not soak" --ignore tests/e2e_net --ignore tests/chaos $(ARGS)
 _test-network: $(STAMP)
-	@STEP_SHOWS='^SKIPPED|passed|skipped' $(STEP) "tests on a network" $(BIN)/python -m pytest -q -rs -m "not soak" -p no:cacheprovider tests/e2e_net
+	@STEP_SHOWS='^SKIPPED|passed|skipped' $(STEP) "tests on a network" $(BIN)/python -m pytest -q -rs -m "not soak" -p no:cacheprovider tests/e2e_net tests/chaos
 
 soak: $(STAMP)  ## the long tests: minutes to hours
 	@$(BIN)/python -m pytest -q -m soak $(ARGS)

@@ -9,7 +9,10 @@ TABLES = {
     "throughput": "no-op jobs per second against multiprocessing.Pool, in four ways",
     "latency": "one job at a time, and from process start to first result",
     "memory": "bytes per queued job, in client and scheduler",
+    "journal": "durable records against plain commits, their latency, and a restart with 100,000 jobs",
     "payloads": "large arguments and results against ProcessPoolExecutor",
+    "twins": "heavy-tailed jobs on four nodes of which one is ten times slower, with twins and without",
+    "recovery": "until work goes on: a worker's death, a partition, a restart with 100,000 jobs",
     "transport": "links alone against a bare socket",
     "transport_tls": "encrypted links against the loops' own TLS",
 }

@@ -7,8 +7,10 @@ pay for what they do not touch. Nothing inside Lightwork imports it.
 TYPE_CHECKING = False  # type checkers take it for true; importing typing would cost more than this whole module
 if TYPE_CHECKING:
     from lightwork.client.allocation import NodeAllocate as NodeAllocate
+    from lightwork.client.attaching import attach as attach, recover_jobs as recover_jobs
     from lightwork.client.cluster import JobCluster as JobCluster
     from lightwork.client.job import Job as Job
+    from lightwork.client.shared import SharedJobCluster as SharedJobCluster
     from lightwork.kit.version import __version__ as __version__
     from lightwork.model.errors import (
         CannotTravel as CannotTravel,
@@ -48,8 +50,10 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "lightwork.client.allocation": "NodeAllocate",
+    "lightwork.client.attaching": "attach recover_jobs",
     "lightwork.client.cluster": "JobCluster",
     "lightwork.client.job": "Job",
+    "lightwork.client.shared": "SharedJobCluster",
     "lightwork.model.states": "JobState",
     "lightwork.model.errors": """
         LightworkError UserError CannotTravel NotInJob ForkedCluster WouldDeadlock ClusterClosed JobError
@@ -64,6 +68,9 @@ _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()
 
 __all__ = [
     "JobCluster",
+    "SharedJobCluster",
+    "attach",
+    "recover_jobs",
     "Job",
     "JobState",
     "NodeAllocate",

@@ -110,6 +110,7 @@ class FakeScheduler:
         self.waiting: list[str] = []
         self.nodes = [node]
         self.attempted: list[Attempted] = []
+        self.counts: dict[str, Any] = {}  # further fields of Status
         self.replies: dict[type, Any] = {}  # for a question: its Answer's fields, or a function that makes them
         self.answers_status = True
         self.says_goodbye = True
@@ -227,7 +228,9 @@ class FakeScheduler:
                 self._submitted(message, body)
             case AskStatus() if self.answers_status:
                 attempted = list(self.attempted)
-                self.send(Status(message.number, self.nodes, len(self.jobs), 0, list(self.waiting), {}, attempted))
+                waiting = list(self.waiting)
+                told = Status(message.number, self.nodes, len(self.jobs), 0, waiting, {}, attempted, **self.counts)
+                self.send(told)
             case Seek() | ControlNode() | AskNodeJobs() | SendFile():
                 self._asked(message)
             case Fetch():

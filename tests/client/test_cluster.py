@@ -228,7 +228,7 @@ def test_wrong_options_are_refused(make, wrong):
 
 
 def test_options_that_do_not_exist_are_type_errors(make):
-    for name in ("recover", "priority", "retries", "where", "resources", "key"):
+    for name in ("priority", "where", "resources", "key"):
         with pytest.raises(TypeError):
             make(double, **{name: None})
     cluster, _ = make(double)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from lightwork.config.paths import private
+from lightwork.kit.owner_log import OwnerLog
 from lightwork.model.errors import LightworkError
 from lightwork.node.service.lock import Lock
 from lightwork.node.service.station import Station
 from lightwork.node.service.station_agents import StationOptions
 from lightwork.node.service.station_home import LOCK_NAME, Home
 from lightwork.node.service.station_listen import open_door
-from lightwork.node.service.station_log import StationLog
 from lightwork.transport.endpoint import connect
 from lightwork.transport.outbox import Outbox, Received
 from lightwork.wire.messages import PROTOCOL, Ack, Heartbeat, Hello, Leaving, NodeReady, Welcome
@@ -125,6 +127,13 @@ class Lines:
         pass
 
 
+async def until(condition: Any, patience_s: float = 15.0) -> None:
+    end = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        await asyncio.sleep(0.01)
+
+
 def home_in(directory: Path, name: str = "n") -> Home:
     lock = Lock(private(directory) / LOCK_NAME)
     lock.take()
@@ -137,7 +146,7 @@ async def station(
 ) -> AsyncIterator[tuple[Any, str, Lines]]:
     """A station that listens; at the end nothing of it may be left."""
     lines = Lines()
-    one = Station(StationOptions(slots=slots, **options), home_in(directory), StationLog(lines))  # type: ignore[arg-type]
+    one = Station(StationOptions(slots=slots, **options), home_in(directory), OwnerLog(lines))  # type: ignore[arg-type]
     await one.start()
     door = await open_door(one, address, encryption, free=True)
     pids: set[int] = set()

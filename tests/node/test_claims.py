@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lightwork.node.service.claims import Claims
-from lightwork.node.service.claims_pulse import Pulse
+from lightwork.node.core.claims import Claims
+from lightwork.node.core.pulse import Pulse
 
 S = 1_000_000_000
 

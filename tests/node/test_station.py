@@ -17,7 +17,7 @@ from lightwork.transport.tls import Encryption
 from lightwork.wire.frames import encode_frame
 from lightwork.wire.messages import PROTOCOL, Hello
 from tests.node.scheduler_double import alive, arguments, function, pids_of, setup_of
-from tests.node.station_double import RemoteScheduler, station
+from tests.node.station_double import RemoteScheduler, station, until
 
 TLS = "tcp:127.0.0.1:0"
 
@@ -43,13 +43,6 @@ def nap(seconds, result=None):
 
     time.sleep(seconds)
     return seconds if result is None else result
-
-
-async def until(condition, patience_s=15.0):
-    end = time.monotonic() + patience_s
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        await asyncio.sleep(0.01)
 
 
 def test_a_claim_runs_jobs_and_leaves_nothing(tmp_path, way):
@@ -377,12 +370,12 @@ def test_an_agent_that_fails_ends_the_claim_not_the_node(tmp_path, way):
 
 def test_an_agent_killed_within_a_claim_tells_its_scheduler_later(tmp_path):
     """The results of a station that was killed lie in its directory: the next one reports them, to the same one."""
-    from lightwork.node.service.station_home import _write
+    from lightwork.node.service.small_files import write_text
     from lightwork.wire.messages import Ended
 
     async def story(session):
         (tmp_path / "n").mkdir(mode=0o700, exist_ok=True)
-        _write(tmp_path / "n" / "claim", "s1")
+        write_text(tmp_path / "n" / "claim", "s1")
         async with station(tmp_path / "n", f"unix:{tmp_path}/node.sock") as (node, address, _log):
             node.agent.news = [(Ended([77], [0], [1], [1], [1]), b"x")]
             one = RemoteScheduler(session)

@@ -6,10 +6,10 @@ import pytest
 
 from lightwork.config import paths
 from lightwork.config.ports import NODE
+from lightwork.kit import owner_log
+from lightwork.kit.owner_log import OwnerLog
 from lightwork.model.errors import UserError
-from lightwork.node.service import station_log
 from lightwork.node.service.station_listen import listening_line, port_is_free_to_choose
-from lightwork.node.service.station_log import StationLog
 from lightwork.transport.interfaces import Interface
 from tests.node.station_double import Lines
 
@@ -57,9 +57,9 @@ def test_a_port_that_was_named_is_meant(text, free):
 
 def test_what_repeats_is_said_once(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("lightwork.node.service.station_log.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("lightwork.kit.owner_log.time.monotonic", lambda: now[0])
     lines = Lines()
-    log = StationLog(lines)  # type: ignore[arg-type]
+    log = OwnerLog(lines)  # type: ignore[arg-type]
     for _ in range(3):
         log.say("refused a: why", "a")
         log.say("refused b: why", "b")
@@ -85,19 +85,19 @@ def test_what_repeats_is_said_once(monkeypatch):
 
 def test_a_crowd_of_strangers_does_not_fill_the_log(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("lightwork.node.service.station_log.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("lightwork.kit.owner_log.time.monotonic", lambda: now[0])
     lines = Lines()
-    log = StationLog(lines)  # type: ignore[arg-type]
+    log = OwnerLog(lines)  # type: ignore[arg-type]
     for number in range(1000):
         log.say(f"refused a: {number}", "a", stranger=True)
-    assert len(lines.text.splitlines()) == station_log.LINES_MAX
+    assert len(lines.text.splitlines()) == owner_log.LINES_MAX
     for number in range(500):
         log.say("refused", f"host {number}", stranger=True)
         log.say(f"b waits: {number}", "b")
     told = [one.split(" ", 2)[2] for one in lines.text.splitlines()]
-    assert len(told) == station_log.CROWD_LINES_MAX + station_log.LINES_MAX
+    assert len(told) == owner_log.CROWD_LINES_MAX + owner_log.LINES_MAX
     assert "many strangers call: no more of it is told for 10 min" in told
-    lines.text, now[0] = "", station_log.WINDOW_S
+    lines.text, now[0] = "", owner_log.WINDOW_S
     log.say("refused a: once more", "a", stranger=True)
     assert [one.split(" ", 2)[2] for one in lines.text.splitlines()] == [
         "refused a: 5 (994 more times since, not always for the same reason)",
@@ -108,10 +108,10 @@ def test_a_crowd_of_strangers_does_not_fill_the_log(monkeypatch):
 
 def test_strangers_do_not_fill_memory_nor_steer_the_terminal():
     lines = Lines()
-    log = StationLog(lines)  # type: ignore[arg-type]
+    log = OwnerLog(lines)  # type: ignore[arg-type]
     for number in range(3000):
         log.say("x", f"host {number}")
-    assert len(log._said) <= station_log.SUBJECTS_MAX
+    assert len(log._said) <= owner_log.SUBJECTS_MAX
     lines.text = ""
     log.say("evil \x1b[2J\nname")
     assert lines.text.endswith("evil \\x1b[2J\\nname\n")

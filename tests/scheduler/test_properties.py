@@ -9,9 +9,13 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.check import check
 from lightwork.scheduler.core.core import Core
-from lightwork.wire.messages import Computation, JobOptions
+from lightwork.wire.messages import Computation, Hardware, JobOptions, Load
 
 SECOND_NS = 1_000_000_000
+MACHINE = Hardware(memory_bytes=1 << 30)
+WELL = Load(50.0, 1 << 29, 1 << 35, 90.0)
+FULL_DISK = Load(50.0, 1 << 29, 1 << 20, 90.0)
+FULL_MEMORY = Load(50.0, 1 << 20, 1 << 35, 1.0)
 
 
 class World:
@@ -33,16 +37,18 @@ class World:
         self.joined = 0
 
     def feed(self, *events: on.Event) -> None:
-        pending = list(events)
-        while pending:
-            batch, pending = pending, []
-            for command in self.core.feed(batch, self.now_ns):
-                pending += self.obey(command)
+        batch = list(events)
+        while True:
+            pending = [event for command in self.core.feed(batch, self.now_ns) for event in self.obey(command)]
             assert check(self.core.state) == []
+            if not pending:
+                return
+            batch = pending
 
     def obey(self, command: do.Command) -> list[on.Event]:
         if isinstance(command, do.Assign):
             assert command.node in self.up, "work was handed to a node that is away"
+            assert not self.core.state.nodes[command.node].trouble, "work was handed to a node that was set aside"
             self.held[command.node] += command.tokens
         elif isinstance(command, do.Prepare):
             if self.random.random() < 0.5:
@@ -99,9 +105,10 @@ class World:
         session = self.any_session()
         if session is None:
             return
-        first, count = self.submitted[session], self.random.randint(1, 30)
+        first, count = self.submitted[session], self.random.choice((1, 1, 1, 2, 4, 30))
         self.submitted[session] += count
-        options = JobOptions(reentrant=self.random.choice((None, None, False)))
+        reentrant, retries = self.random.choice((None, False, True, True)), self.random.choice((0, 0, 1, 2))
+        options = JobOptions(reentrant=reentrant, retries=retries)
         self.feed(on.JobsSubmitted(session, self.random.choice("fg"), first, [b"x"] * count, options))
 
     def client_cancels(self) -> None:
@@ -124,11 +131,11 @@ class World:
         self.up.add(name)
         back = self.held.get(name, [])
         if name in self.broken and self.random.random() < 0.5:
-            self.feed(on.NodeJoined(name, 2, resumed=True))
+            self.feed(on.NodeJoined(name, 2, hardware=MACHINE, resumed=True))
             self.feed(on.NodeBeat(name, held=list(back)))
             return
         self.held[name] = kept = [token for token in back if self.random.random() < 0.5]
-        self.feed(on.NodeJoined(name, self.random.randint(1, 3)))
+        self.feed(on.NodeJoined(name, self.random.randint(1, 3), hardware=MACHINE))
         self.feed(on.NodeBeat(name, held=list(kept) + [t for t in self.held[name] if t not in kept]))
 
     def node_goes(self) -> None:
@@ -179,10 +186,26 @@ class World:
                 self.feed(on.AttemptsEnded(name, [token], [0], [1], [1], [1], b"x"))
 
     def time_passes(self) -> None:
-        self.now_ns += self.random.choice((1, 4, 12)) * SECOND_NS
-        for name in sorted(self.up):
-            self.feed(on.NodeBeat(name, held=list(self.held[name])))
+        self.now_ns += self.random.choice((1, 4, 12, 31)) * SECOND_NS
+        self.beat()
         self.feed(on.TimePassed())
+
+    def it_is_time(self) -> None:
+        """What the core wants to be woken for."""
+        if self.core.state.wake_ns > self.now_ns:
+            self.now_ns = self.core.state.wake_ns
+            self.feed()
+
+    def beat(self, *loads: Load) -> None:
+        for name in sorted(self.up):
+            load = self.random.choice(loads or (*[WELL] * 12, Load(), FULL_DISK, FULL_MEMORY))
+            self.feed(on.NodeBeat(name, held=list(self.held[name]), load=load))
+
+    def things_are_prepared(self) -> None:
+        preparing, self.preparing = self.preparing, []
+        for node, session, computation in preparing:
+            if node in self.up:
+                self.feed(on.ComputationReady(node, session, computation))
 
     def any_node(self) -> str | None:
         return self.random.choice(sorted(self.up)) if self.up else None
@@ -193,16 +216,17 @@ class World:
     def heal(self) -> None:
         """Faults stop: nodes that are away are given up, one healthy node does all that is left."""
         self.now_ns += 90 * SECOND_NS  # past the lease, and past the time that jobs wait for a word of their node
-        for name in sorted(self.up):
-            self.feed(on.NodeBeat(name, held=list(self.held[name])))
+        self.beat(WELL)
         self.feed(on.TimePassed())
         self.up.add("z")
         self.held["z"] = []
         self.feed(on.NodeJoined("z", 2))
         for _ in range(10_000):
             busy = [name for name in sorted(self.up) if self.held[name]]
-            if not busy:
+            if not busy and not self.core.state.delays.size:
                 return
+            if not busy:
+                self.it_is_time()
             for name in busy:
                 if self.held[name]:
                     self.feed(self.end(name, list(self.held[name])))
@@ -211,10 +235,7 @@ class World:
     def settle(self) -> None:
         """What was being prepared is ready, where the node is still there."""
         for _ in range(100):
-            preparing, self.preparing = self.preparing, []
-            for node, session, computation in preparing:
-                if node in self.up:
-                    self.feed(on.ComputationReady(node, session, computation))
+            self.things_are_prepared()
 
 
 ACTIONS = [
@@ -231,11 +252,15 @@ ACTIONS = [
     World.node_works,
     World.node_works,
     World.node_starts,
+    World.node_starts,
     World.worker_dies,
     World.setup_fails,
     World.node_is_controlled,
     World.stale_news,
     World.time_passes,
+    World.time_passes,
+    World.it_is_time,
+    World.things_are_prepared,
 ]
 
 

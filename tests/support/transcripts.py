@@ -2,7 +2,9 @@
 
     # comment          @ 2.5   sets the clock (seconds)
     > Event a=1 b=2    is fed to the core        < Command ...   is what it must answer, in this order
-    = text             a line of `state_lines` that must hold now
+    >                  nothing is fed but the time
+    ! restart          the process dies, and begins again with all that it had written down
+    ! crash N          the same, but of what it had written down the last N facts never came to the disk
 Several `>` lines without answers between them are one batch if they end in ` &`.
 """
 
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lightwork.kit.notation import TOKEN_BITS, render
-from lightwork.wire.messages import Computation, File, JobOptions, NodeStatus, Tailoring, Wanted
+from lightwork.wire.messages import Computation, File, Hardware, JobOptions, Load, NodeStatus, Tailoring, Wanted
 
 SECOND_NS = 1_000_000_000
 
@@ -27,6 +29,7 @@ class Step:
     now_ns: int
     events: list[str]
     expected: list[str] = field(default_factory=list)
+    lost: int = -1  # a crash, in place of events: so many facts are lost
 
 
 def read(path: Path) -> list[Step]:
@@ -45,6 +48,8 @@ def read(path: Path) -> list[Step]:
                 steps.append(Step(number, now_ns, []))
             batch = text.endswith("&")
             steps[-1].events.append(text.rstrip("& "))
+        elif line.startswith("!"):
+            steps.append(Step(number, now_ns, [], lost=int(line.split()[2]) if "crash" in line else 0))
         elif line.startswith("<"):
             steps[-1].expected.append(line[1:].strip())
         else:
@@ -73,14 +78,17 @@ def value_of(text: str, hint: Any) -> Any:
         bytes: lambda text: b"x" * int(text.rstrip("B")),
         list[int]: lambda text: [number(item) for item in text.split(",") if item != "-"],
         list[bytes]: lambda text: [b"x" * int(item.rstrip("B")) for item in text.split(",")],
-        list[str]: lambda text: text.split(","),
+        list[str]: lambda text: [] if text == "-" else ["" if item == "-" else item for item in text.split(",")],
         dict[str, bytes]: lambda text: dict.fromkeys(text.split(","), b""),
         Computation: computation,
         JobOptions: options,
+        Hardware: machine,
+        Load: load,
         File: lambda text: File(text, text, 1),
         list[Wanted]: lambda text: [wanted(item) for item in text.split(",")],
         list[tuple[int, int]]: lambda text: [version(item) for item in text.split(",")],
         Tailoring: lambda text: Tailoring(text, b"x", b"", b"", (File(text, text, 1),)),
+        list[tuple[int, File]]: lambda text: [(int(text), File("", "d" * 32, 1 << 20))],
         list[tuple[int, list[File]]]: lambda text: [(int(text), [File("a", "a", 1)])],
     }
     return special[hint](text)
@@ -93,10 +101,22 @@ def number(text: str) -> int:
 
 
 def options(text: str) -> JobOptions:
-    """`reentrant:False` and the like."""
+    """`reentrant:False`, `retries:2` and the like."""
     values = {"True": True, "False": False, "None": None}
     pairs = dict(item.split(":") for item in text.split(","))
-    return JobOptions(**{key: values.get(value, value) for key, value in pairs.items()})  # type: ignore[arg-type]
+    made = {key: int(value) if value.isdecimal() else values.get(value, value) for key, value in pairs.items()}
+    return JobOptions(**made)  # type: ignore[arg-type]
+
+
+def machine(text: str) -> Hardware:
+    """So many MiB of memory."""
+    return Hardware(memory_bytes=int(text) << 20)
+
+
+def load(text: str) -> Load:
+    """Free MiB of disk and memory, free percent of swap: `100/2000/50`."""
+    disk, memory, swap = map(int, text.split("/"))
+    return Load(50.0, memory << 20, disk << 20, float(swap))
 
 
 def wanted(text: str) -> Wanted:
@@ -127,10 +147,22 @@ def shown(command: Any) -> str:
     return render(command)
 
 
-def play(path: Path, module: Any, feed: Callable[[list[Any], int], list[Any]], after: Callable[[], list[str]]) -> None:
-    """Run a transcript; AssertionError names its line. `after` gives what is wrong with the state after each step."""
+def play(
+    path: Path,
+    module: Any,
+    feed: Callable[[list[Any], int], list[Any]],
+    after: Callable[[], list[str]],
+    crash: Callable[[int, int], None] | None = None,
+) -> None:
+    """Run a transcript; AssertionError names its line. `after` gives what is wrong with the state after each step.
+
+    `crash(lost, now_ns)` is for `!` lines.
+    """
     for step in read(path):
-        events = [parse(text, module) for text in step.events]
+        if step.lost >= 0:
+            assert crash is not None, f"{path.name}:{step.line}: nothing here survives a crash"
+            crash(step.lost, step.now_ns)
+        events = [parse(text, module) for text in step.events if text]
         said = [shown(command) for command in feed(events, step.now_ns)]
         where = f"{path.name}:{step.line}: after {step.events}"
         assert said == step.expected, f"{where}\n said: " + "\n       ".join(said or ["nothing"]) + _wanted(step)

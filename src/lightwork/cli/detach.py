@@ -1,6 +1,6 @@
-"""`lightwork node --detach`: the node in a process of its own, with a session and a log of its own.
+"""`lightwork node|scheduler --detach`: a process of its own, with a session and a log of its own.
 
-this process                                  python -m lightwork node --detached ...
+this process                                  python -m lightwork node|scheduler --detached ...
   | <--- stdout: log PATH -------------------- |   it has its name, and with that a log; what it says now goes there
   | <--- line TEXT --------------------------- |   what is to be shown here
   | <--- up PID ------------------------------ |   now it works: we leave
@@ -20,9 +20,9 @@ from lightwork.config import paths
 LOG_TAIL = 4000
 
 
-def start(arguments: list[str]) -> int:
+def start(arguments: list[str], what: str = "node") -> int:
     """Start it, wait until it is up, and tell its process and log; the exit status."""
-    command = [sys.executable, "-P", "-m", "lightwork", "node", *arguments, "--detached"]
+    command = [sys.executable, "-P", "-m", "lightwork", what, *arguments, "--detached"]
     flags = 0
     if sys.platform == "win32":
         flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
@@ -69,13 +69,14 @@ def _show(log: Path, start: int) -> None:
 class Report:
     """The other side: tells the process that started us, as long as it listens."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "node") -> None:
+        self._what = what
         self._line = os.dup(1)  # nobody inherits it, so its end of file is ours alone
         _point(1, os.open(os.devnull, os.O_WRONLY))
 
     def at_home(self, name: str) -> None:
         """From now on we have a log, and nothing of the terminal."""
-        path = paths.state_directory() / f"node-{name}.log"
+        path = paths.state_directory() / f"{self._what}-{name}.log"
         log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._tell(f"log {os.fstat(log).st_size} {path}")
         os.dup2(log, 1)

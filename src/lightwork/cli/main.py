@@ -14,10 +14,17 @@ from lightwork.model.errors import LightworkError, UserError
 USAGE, OTHER, INTERRUPTED = 2, 255, 130  # exit statuses; 1 to 101 count failed jobs
 
 _COMMANDS = {
+    "cancel": ("lightwork.cli.cancel:cancel", "Cancel jobs of a scheduler."),
     "demo": ("lightwork.cli.demo:demo", "Show on this machine what Lightwork does, in under a minute."),
+    "doctor": ("lightwork.cli.doctor:doctor", "Mend what a scheduler has on disk."),
+    "jobs": ("lightwork.cli.jobs:jobs", "Show jobs of a scheduler."),
+    "logs": ("lightwork.cli.logs:logs", "Show what a job has written so far."),
     "node": ("lightwork.cli.node:node", "Let this machine run jobs of others."),
     "run": ("lightwork.cli.run:run", "Run a program once for each set of arguments."),
+    "scheduler": ("lightwork.cli.scheduler:scheduler", "Keep jobs safe and hand them to nodes."),
     "secret": ("lightwork.cli.secret:secret", "Make the secret by which machines trust each other."),
+    "sessions": ("lightwork.cli.sessions:sessions", "Show whose jobs a scheduler has."),
+    "status": ("lightwork.cli.status:status", "Show nodes, and how many jobs run and wait."),
 }
 
 

@@ -36,6 +36,8 @@ by `lightwork secret --save`), the nodes that answer on the network.
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="End a job after this.")
 @click.option("--memory", metavar="SIZE", help="End a job that uses more, such as 500M.")
 @click.option("-n", "--nodes", multiple=True, metavar="NODE", help="Run there: host, host:port, '192.168.3.*', local.")
+@click.option("--retries", type=click.IntRange(0), default=0, metavar="N", help="Try a failed job so often again.")
+@click.option("--scheduler", metavar="ADDRESS", help="Run on a shared scheduler: host, host:port, unix:/path.")
 @click.option("--listen", metavar="HOST:PORT", help="Where nodes may join, such as '*:9700'.")
 @click.option("--secret-file", metavar="FILE", help="The secret that all nodes know is in this file.")
 @click.option("--certfile", metavar="FILE", help="Our certificate, instead of a secret; may hold the key too.")

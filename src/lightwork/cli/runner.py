@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lightwork.cli import arguments, output, report
 from lightwork.cli.flow import Flow
 from lightwork.client.cluster import JobCluster
 from lightwork.client.job import Job
+from lightwork.client.shared import SharedJobCluster
 from lightwork.client.waiting import speak_through
 from lightwork.kit.text import count
 from lightwork.model.errors import ClusterError, LightworkError, UserError
@@ -48,6 +49,8 @@ class Options:
     keyfile: str | None = None
     cafile: str | None = None
     weak_secret: bool = False
+    scheduler: str | None = None
+    retries: int = 0
 
 
 def run(options: Options) -> int:
@@ -59,7 +62,7 @@ def run(options: Options) -> int:
     try:
         return runner.run()
     except BrokenPipeError:
-        _let_go_of_stdout()
+        output.let_go_of_stdout()
         return PIPE_CLOSED
     finally:
         runner.bar.close()
@@ -143,26 +146,34 @@ class _Cluster(JobCluster):
         """Each failure was told when its turn came."""
 
 
+class _SharedCluster(SharedJobCluster):
+    def _say_failures(self) -> None:
+        """As above."""
+
+
 def _cluster(options: Options, ended: Callable[[Job], None]) -> JobCluster:
-    return _Cluster(
-        options.program,
-        depends=() if _own_directory(options) else options.files,
-        callback=ended,
-        name=options.name,
-        slots=options.slots,
-        timeout=options.timeout,
-        memory=options.memory,
-        outputs=options.outputs,
-        outputs_dir=options.outputs_dir,
-        output_limit=options.output_limit,
-        nodes=arguments.nodes(options.nodes),
-        listen=options.listen,
-        secret_file=options.secret_file,
-        certfile=options.certfile,
-        keyfile=options.keyfile,
-        cafile=options.cafile,
-        weak_secret=options.weak_secret,
-    )
+    given: dict[str, Any] = {
+        "depends": () if _own_directory(options) else options.files,
+        "callback": ended,
+        "name": options.name,
+        "timeout": options.timeout,
+        "memory": options.memory,
+        "retries": options.retries,
+        "outputs": options.outputs,
+        "outputs_dir": options.outputs_dir,
+        "output_limit": options.output_limit,
+        "nodes": arguments.nodes(options.nodes),
+        "secret_file": options.secret_file,
+        "certfile": options.certfile,
+        "keyfile": options.keyfile,
+        "cafile": options.cafile,
+        "weak_secret": options.weak_secret,
+    }
+    if options.scheduler is None:
+        return _Cluster(options.program, slots=options.slots, listen=options.listen, **given)
+    if options.slots is not None or options.listen is not None:
+        raise UserError("-j and --listen are for a run of its own, not for one on a scheduler that others share")
+    return _SharedCluster(options.program, scheduler=options.scheduler, **given)
 
 
 def _open(path: str) -> BinaryIO:
@@ -180,7 +191,7 @@ def _write(data: bytes) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        _let_go_of_stdout()
+        output.let_go_of_stdout()
         raise ClusterError(f"standard output cannot be written: {error.strerror}") from None
 
 
@@ -202,10 +213,3 @@ def _reason(job: Job) -> str:
     except LightworkError as error:
         return str(error.args[0]).partition("\n")[0]
     return job.status.name.lower()
-
-
-def _let_go_of_stdout() -> None:
-    """The interpreter flushes stdout when it leaves: into nothing, since nobody reads it."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

@@ -1,46 +1,67 @@
-"""`lightwork node --service`: a systemd unit with exactly these options."""
+"""`lightwork node|scheduler --service`: a systemd unit with exactly these options."""
 
 from __future__ import annotations
 
 import os
 import re
 import sys
+from typing import NamedTuple
 
 from lightwork.cli import output
 from lightwork.security.secret import VARIABLE, secret_path
 
-NAME = "lightwork-node.service"
+
+class _Kind(NamedTuple):
+    description: str
+    times: str
+    as_root: str
+
+
+_KINDS = {
+    "node": _Kind(
+        "Lightwork node: lets this machine run jobs of others",
+        "RestartSec=5\n# TERM goes to the node alone: running jobs have so long to end.\n"
+        "KillMode=mixed\nTimeoutStopSec=5min",
+        "add User= below [Service], or jobs run as root",
+    ),
+    "scheduler": _Kind(
+        "Lightwork scheduler: keeps jobs and hands them to nodes",
+        "RestartSec=1\n# TERM goes to the scheduler alone: its journal ends after it.\n"
+        "KillMode=mixed\nTimeoutStopSec=1min",
+        "add User= below [Service]: it needs no rights of root",
+    ),
+}
 _UNIT = """\
 [Unit]
-Description=Lightwork node: lets this machine run jobs of others
+Description={description}
 Wants=network-online.target
 After=network-online.target
 
 [Service]
 ExecStart={command}
 Restart=on-failure
-RestartSec=5
-# TERM goes to the node alone: running jobs have so long to end.
-KillMode=mixed
-TimeoutStopSec=5min
+{times}
 
 [Install]
 WantedBy={target}
 """
 
 
-def print_unit(arguments: list[str]) -> int:
+def print_unit(arguments: list[str], what: str = "node") -> int:
     """The unit on standard output, what to do with it on standard error."""
     root = sys.platform != "win32" and os.geteuid() == 0
-    command = " ".join(quoted(word) for word in [sys.executable, "-P", "-m", "lightwork", "node", *arguments])
-    sys.stdout.write(_UNIT.format(command=command, target="multi-user.target" if root else "default.target"))
+    command = " ".join(quoted(word) for word in [sys.executable, "-P", "-m", "lightwork", what, *arguments])
+    target = "multi-user.target" if root else "default.target"
+    kind = _KINDS[what]
+    sys.stdout.write(_UNIT.format(description=kind.description, command=command, times=kind.times, target=target))
     sys.stdout.flush()
     if root:
-        place, control, more = "/etc/systemd/system", "systemctl", "add User= below [Service], or jobs run as root"
+        place, control, more = "/etc/systemd/system", "systemctl", kind.as_root
     else:
         place, control = "~/.config/systemd/user", "systemctl --user"
         more = "`loginctl enable-linger` lets it run while you are not logged in"
-    output.say(f"hint: save it as {place}/{NAME}, then: {control} enable --now {NAME.partition('.')[0]}; {more}")
+    name = f"lightwork-{what}"
+    output.say(f"hint: save it as {place}/{name}.service, then: {control} enable --now {name}; {more}")
     own = "--secret-file" in arguments or "--certfile" in arguments
     if not own and os.environ.get(VARIABLE) and not os.path.lexists(secret_path()):
         output.warning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -29,6 +30,7 @@ class Arrivals:
         self._telling = telling
         self._tell_ended = tell_ended
         self._values = Values()
+        self._numbers = itertools.count(1)
 
     def on_sent_file(self, message: SentFile, body: bytes) -> None:
         """A running job has sent a file: it goes to its path below the current (or outputs') directory."""
@@ -36,6 +38,7 @@ class Arrivals:
             job = self._session.core.open.get(message.job)
             if job is not None:
                 job.more().files_left += 1
+                job.more().sent.add((message.file.path, message.file.digest))
             elif message.job not in self._session.core.held:
                 self._free(token_of(message.name))  # nobody waits for it any more
         if job is not None:
@@ -47,46 +50,55 @@ class Arrivals:
             for index, files in message.files:
                 job = self._session.core.open.get(message.jobs[index])
                 if job is not None:
-                    job.more().files_left += len(files)
+                    job.more().files_left += len(_new(job, files))
 
     def fetch_outputs(self, message: Results) -> None:
         """Files that jobs left at their end, each job's into its own directory. One without a path is the value."""
         for (index, files), token in zip(message.files, message.tokens, strict=True):
             held = self._session.core.held.get(message.jobs[index])
+            if held is not None and held[0].news is not None and held[0].news.message is not message:
+                continue  # it comes a second time, and its files are on their way
             if held is None:
                 with self._session.lock:
                     self._free(token)
                 continue
             job = held[0]
             base = self._session.base / directory_name(job.id, job.number)
+            new = _new(job, files)
             for number, file in enumerate(files):
-                name = f"{token}/{number}"
+                if file not in new:
+                    continue
+                name = f"{token}/{number}" if token else ""
                 if file.path:
-                    self._download(job, name, file, base)
+                    self._download(job, name, file, self._session.base if file.sent else base)
                 else:
                     self._fetch_value(job, name, file, message.node)
 
     def _fetch_value(self, job: Job, name: str, file: File, node: str) -> None:
         extra = job.more()
-        if (token := token_of(name)) is not None:
-            extra.tokens.add(token)
+        extra.tokens.add(self._token(name))
 
         def done(memory: memoryview | None, reason: str) -> None:
             extra.value = memory
             text = f"Its result ({size(file.size)}) could not be brought here from node {node}: {reason}"
             self._one_less(job, JobLost(text) if memory is None else None)
 
-        self._values.fetch(self._session.link, name, file.size, done)
+        kind = "spool" if name else "blob"
+        self._values.fetch(self._session.fetcher, kind, name or file.digest, file.size, done)
 
     def _download(self, job: Job, name: str, file: File, base: Path) -> None:
-        if (token := token_of(name)) is not None:
-            job.more().tokens.add(token)
+        token = self._token(name)
+        job.more().tokens.add(token)
 
         def done(path: Path | None, error: ClusterError | None) -> None:
-            if token is None or token in job.more().tokens:  # else that attempt is no more, and another one runs
+            if token in job.more().tokens:  # else that attempt is no more, and another one runs
                 self._file_done(job, path, error)
 
-        download(self._session.link, name, file, base, done)
+        download(self._session.fetcher, "spool" if name else "blob", name or file.digest, file, base, done)
+
+    def _token(self, name: str) -> int:
+        """Of the attempt whose file this is. For one that the scheduler has: a number of our own, below 0."""
+        return token_of(name) or -next(self._numbers)
 
     def _file_done(self, job: Job, path: Path | None, error: ClusterError | None) -> None:
         if error is not None:
@@ -107,11 +119,16 @@ class Arrivals:
                 self._tell_ended([job], job.node or "")
 
     def _free(self, token: int | None) -> None:
-        if token is not None:
+        if token:
             self._session.core.fetched(token)
 
 
+def _new(job: Job, files: list[File]) -> list[File]:
+    """Those that have not come, or are coming, since the job sent them."""
+    return [file for file in files if not (file.sent and (file.path, file.digest) in job.more().sent)]
+
+
 def token_of(name: str) -> int | None:
-    """The attempt that a spooled file TOKEN/N belongs to."""
+    """The attempt that a spooled file TOKEN/N belongs to; None for "", one that the scheduler has."""
     token = name.partition("/")[0]
     return int(token) if token.isdecimal() else None

@@ -23,6 +23,7 @@ class Questions:
         self._lock = threading.Lock()
         self._number = 0
         self._open: dict[int, Answer | Callable[[Answer], None] | None] = {}
+        self._asked: dict[int, Message] = {}  # those without an answer
 
     def ask(self, made: Made, subject: str) -> Answer:
         """Send what `made` makes of a number, wait, and say every few seconds that we wait for `subject`.
@@ -57,12 +58,21 @@ class Questions:
             self._number += 1
             number = self._number
             self._open[number] = then
-        self._session.connection.send(made(number))
+            message = self._asked[number] = made(number)
+        self._session.connection.send(message)
         return number
+
+    def repeat(self) -> None:
+        """There is another link: what was asked over the last one may not have arrived."""
+        with self._lock:
+            messages = list(self._asked.values())
+        for message in messages:
+            self._session.connection.send(message)
 
     def answered(self, answer: Answer) -> None:
         """It has come (for the one who reads). Nobody may wait for it any longer."""
         with self._lock:
+            self._asked.pop(answer.number, None)
             then = self._open.get(answer.number)
             if answer.number not in self._open:
                 return

@@ -13,9 +13,11 @@ from lightwork.client.control import Node, NodeControl
 from lightwork.model.errors import UserError
 
 if TYPE_CHECKING:  # the rest of the room is imported where it is needed: while the child starts, in `_open`
+    from lightwork.client.durable_jobs import RecoveredJob
     from lightwork.client.job import Job
     from lightwork.client.plan import Plan
     from lightwork.client.report import ClusterStatus
+    from lightwork.client.session import Session
     from lightwork.client.submitting import Submitter
     from lightwork.model.states import ClusterEvent
     from lightwork.wire.messages import JobOptions, NodeStatus
@@ -43,6 +45,10 @@ class JobCluster(NodeControl, Closable):
     name            of the cluster, for people
     timeout         seconds that a job may run
     memory          bytes that a job and its children may use, or text such as "8G"
+    retries         how often a job is tried again that failed by itself (an exception, an exit code, timeout, memory):
+                    after 0.5 s, 1 s, 2 s and so on, on another node if there is one; `job.history` tells of each try
+    recover         a name for what is submitted: it outlives this program. Run it again, and jobs that were submitted
+                    under a key (`options(key=...)`) are not run again; `recovered` has the others
     isolation       "worker": jobs of one computation share warm processes; "process": each has a fresh one
     outputs         patterns of files that each job's directory is searched for at its end; they are brought to
                     `outputs_dir`/ID/ (default: the current directory)
@@ -59,6 +65,7 @@ class JobCluster(NodeControl, Closable):
     _closed = False
     _wall_time_s: float | None = None
     _default: Plan | None = None
+    _recover: str | None = None
 
     def __init__(
         self,
@@ -78,6 +85,8 @@ class JobCluster(NodeControl, Closable):
         name: str | None = None,
         timeout: float | None = None,
         memory: int | str | None = None,
+        retries: int = 0,
+        recover: str | None = None,
         isolation: str = "worker",
         outputs: str | Iterable[str] = (),
         outputs_dir: str | os.PathLike[str] | None = None,
@@ -95,13 +104,19 @@ class JobCluster(NodeControl, Closable):
     ) -> None:
         directory = given.one_of(dest_path, transfer_dest, "dest_path and transfer_dest")
         preparing = given.preparing(depends, setup, setup_args, cleanup, directory, isolation, name)
-        options = given.job_options(timeout, memory, reentrant, outputs, output_limit)
+        options = given.job_options(timeout, memory, reentrant, outputs, output_limit, retries)
         callback = given.one_of(callback, job_status, "callback and job_status")
         reporting = given.reporting(callback, cluster_status, outputs_dir)
         credentials = secret, secret_file, certfile, keyfile, cafile, weak_secret
         keywords = networking.Keywords(nodes, listen, *credentials, pulse_interval, ping_interval, slots)
-        self._name = name or ""
-        self._server = launch.Private(self._name or _name_of(computation), launch.new_session())
+        self._name, self._recover = name or "", recover
+        title = self._name or name_of(computation)
+        if recover is None:
+            self._server = launch.Private(title, launch.new_session())
+        else:
+            from lightwork.client.recovering import DurablePrivate
+
+            self._server = DurablePrivate(title, recover)
         try:
             self._network = networking.network_of(keywords)
             self._server.tell(self._network)
@@ -115,19 +130,28 @@ class JobCluster(NodeControl, Closable):
     ) -> None:
         """While the child starts, import what the rest needs, and pack the computation; then connect."""
         from lightwork.client.defining import Definitions
-        from lightwork.client.opening import open_private
 
         self._definitions = Definitions(preparing, options, source=self._network.beyond)
         packed = self._definitions.pack(computation) if computation is not None else None
         wanted = self._wishes()
-        self._session = open_private(self._server, reporting)
+        self._session = self._join(reporting)
         ending.add(self)
         self._network.warn()
+        self._session.on_linked.append(self._tailor_again)
         if wanted:
             self._begin_to_seek(wanted)
         if packed is not None:
             self._default = self._definitions.plan(self._session, packed)
             self._name = self._name or packed.wire.name
+
+    def _join(self, reporting: given.Reporting) -> Session:
+        """The session on the scheduler that was started, or that goes on from an earlier life."""
+        from lightwork.client import opening
+
+        server: Any = self._server
+        if self._recover is not None:
+            return opening.open_durable(server, reporting, lasting=True)
+        return opening.open_private(server, reporting)
 
     # --- jobs ---
 
@@ -153,8 +177,10 @@ class JobCluster(NodeControl, Closable):
         *,
         computation: Any = None,
         id: Any = None,
+        key: str | None = None,
         depends: Any = (),
         timeout: float | None = None,
+        retries: int | None = None,
         stdin: bytes | str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
         node: Node | None = None,
@@ -163,8 +189,11 @@ class JobCluster(NodeControl, Closable):
 
         computation     another function or program; one cluster runs any number of them
         id              what the jobs' `id` shall be
+        key             names this piece of work for as long as the session lives, also in later runs of the program (at
+                        most 255 bytes): what was submitted under it before is not run again, the job is that one
         depends         files and names for these jobs alone
         timeout         seconds that a job may run
+        retries         how often a job is tried again that failed by itself
         stdin           bytes or text that a job reads as its standard input, or the path of a file that has them
         env             variables to be set for the job
         node            the node that they run on, and no other: its name, its address, or one of `cluster.nodes`
@@ -172,10 +201,12 @@ class JobCluster(NodeControl, Closable):
         self._session.check()
         packed = self._plan.packed if computation is None else None
         where = self._node(node) if node is not None else ""
-        own = given.Own(depends=given.depends_of(depends), timeout=timeout, stdin=stdin, env=env, node=where)
+        own = given.Own(
+            depends=given.depends_of(depends), timeout=timeout, stdin=stdin, env=env, node=where, retries=retries
+        )
         from lightwork.client.submitting import Submitter
 
-        return Submitter(self._definitions.plan_with(self._session, packed, computation, own), id)
+        return Submitter(self._definitions.plan_with(self._session, packed, computation, own), id, key)
 
     def map(
         self, *iterables: Any, chunksize: int | None = None, progress: bool = False, ordered: bool = True
@@ -246,6 +277,16 @@ class JobCluster(NodeControl, Closable):
     # --- what it tells ---
 
     @property
+    def recovered(self) -> list[RecoveredJob]:
+        """Jobs that earlier lives of the program submitted under `recover`, with `args`, `kwargs`, `id` and `key`.
+
+        The result of one that has ended comes when it is asked for.
+        """
+        from lightwork.client.durable_session import DurableSession
+
+        return self._session.lives.recovered() if isinstance(self._session, DurableSession) else []
+
+    @property
     def name(self) -> str:
         """Of the cluster: as given, else its computation's."""
         return self._name
@@ -265,11 +306,12 @@ class JobCluster(NodeControl, Closable):
             wall_time = self._wall_time_s or time.monotonic() - self._session.began
         from lightwork.client import report
 
-        report.show(self.status().nodes, wall_time)
+        report.show(self.status(), wall_time)
 
     print_status = stats
 
 
-def _name_of(computation: Any) -> str:
+def name_of(computation: Any) -> str:
+    """What a computation is called, for people."""
     named = getattr(computation, "__name__", None)
     return named if isinstance(named, str) else os.path.basename(str(computation)) if computation else "cluster"

@@ -44,7 +44,7 @@ def _nothing() -> None:
     """Writing never sleeps."""
 
 
-class _Waiter:
+class Waiter:
     """A thread that waits: for the socket, or for its gate."""
 
     __slots__ = ("_wakeup", "gate")
@@ -99,7 +99,7 @@ class Connection:
         self._turn = threading.Lock()
         self._writing = threading.Lock()
         self._reader: object | None = None
-        self._waiting: set[_Waiter] = set()
+        self._waiting: set[Waiter] = set()
         self._gates: list[threading.Lock] = []  # of threads that stand by
         self._left_at = 0.0  # when a waiting thread last had the line
         self._doze: threading.Lock | None = None  # held shut while the background thread sleeps
@@ -160,7 +160,7 @@ class Connection:
 
     def wait(self, done: Callable[[], bool], until: float | None = None) -> bool:
         """Read until `done()`, or `until` (monotonic) is over; whether it is done. Any thread, any number of them."""
-        waiter = _Waiter(self.link.wakeup)
+        waiter = Waiter(self._wake_reader)
         with HeldBack(waiter.wake) as hold:
             if self._owner.unsent():
                 self.flush()
@@ -182,18 +182,24 @@ class Connection:
                 self._waiting.discard(waiter)
                 self._leave(waiter)
 
-    def _take_turn(self, waiter: _Waiter) -> bool:
+    def _wake_reader(self) -> None:
+        self.link.wakeup()
+
+    def _take_turn(self, waiter: Waiter) -> bool:
         """Whether the place of the reader is ours. If not, our gate opens when there is news of it."""
         with self._turn:
             if self._reader is None or self._reader is waiter:
                 self._reader = waiter
                 return True
-            waiter.gate = threading.Lock()
-            waiter.gate.acquire()
-            self._gates.append(waiter.gate)
+            self._wait_at_gate(waiter)
             return False
 
-    def _stand_by(self, waiter: _Waiter, left: float) -> None:
+    def _wait_at_gate(self, waiter: Waiter) -> None:
+        waiter.gate = threading.Lock()
+        waiter.gate.acquire()
+        self._gates.append(waiter.gate)
+
+    def _stand_by(self, waiter: Waiter, left: float) -> None:
         gate = waiter.gate
         if gate is not None and not gate.acquire(timeout=left):
             with self._turn:
@@ -221,7 +227,7 @@ class Connection:
         for gate in gates:
             _open(gate)
 
-    def _leave(self, waiter: _Waiter) -> None:
+    def _leave(self, waiter: Waiter) -> None:
         with self._turn:
             if self._reader is waiter:
                 self._reader = None

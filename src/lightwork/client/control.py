@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork.client import networking, waiting
 from lightwork.client.allocation import LOCAL, arguments_of, files_of, place_of, specs_of
 from lightwork.kit.text import listed
-from lightwork.model.errors import UserError
+from lightwork.model.errors import LightworkError, UserError
 from lightwork.wire.messages import (
     Answer,
     AskNodeJobs,
@@ -82,7 +82,7 @@ class NodeControl:
         specs = specs_of(nodes)
         if any(spec.host == LOCAL for spec in specs):
             raise UserError("Whether this machine is used is said when a cluster is made.", hint="nodes=['local', ...]")
-        for spec in specs:
+        for spec in specs if not network.shared else ():
             networking.check_reach(network.credential, *place_of(spec), weak_secret=network.weak_secret)
         if now:
             wanted = [Wanted(*place_of(spec), spec.cpus) for spec in specs]
@@ -151,6 +151,18 @@ class NodeControl:
         session.blobs.keep(made.blobs)
         session.check()
         session.connection.send(Tailor(name, made.wire))
+
+    def _tailor_again(self) -> None:
+        """There is another link, and the scheduler may have been restarted: it forgets what nodes have of theirs."""
+        fittings = self._definitions.fittings
+        for name, own in list(fittings.given.items()):
+            try:
+                made = fittings.make(own, repr(name))
+            except LightworkError as error:  # files that are no more
+                waiting.say(f"error: node {name} cannot be told what it has of its own: {error}")
+                continue
+            self._session.blobs.keep(made.blobs)
+            self._session.connection.send(Tailor(name, made.wire))
 
     def set_node_cpus(self, node: Node, cpus: int) -> int:
         """Use so many of its slots from now on, negative: leave so many free; how many that is."""

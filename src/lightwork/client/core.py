@@ -11,6 +11,8 @@ batch of results that was sent but not acknowledged) is recognised by number or 
 Every step commits with one assignment or one call into C, so that an exception thrown into the program between any two
 steps (Ctrl-C) leaves either the state before or one that is repaired by repeating. Callers hold one lock around each
 method; records are read without it, so a record's state is set last.
+
+Here a lost line is the end of all. `durable.DurableCore` is the same towards a scheduler that outlives links.
 """
 
 from __future__ import annotations
@@ -89,6 +91,10 @@ class ClientCore(Generic[R]):
         """How many jobs have not ended for their user."""
         return self.unsent() + len(self.open) + len(self.held)
 
+    def left_behind(self) -> tuple[int, int]:
+        """Jobs that nobody here has asked for: how many have not ended, and how many have."""
+        return 0, 0
+
     def outgoing(self) -> deque[Outgoing]:
         """What is to be sent, in order; take each message away once it is on its way. Unsent jobs are open from now on.
 
@@ -129,8 +135,7 @@ class ClientCore(Generic[R]):
             size += length
         yield group.first + begin, records[begin:]
 
-    @staticmethod
-    def _submit(under: Under, first: int, records: list[R]) -> Outgoing:
+    def _submit(self, under: Under, first: int, records: list[R]) -> Outgoing:
         payloads: list[bytes] = [record.raw for record in records]  # type: ignore[misc]
         places = []
         for index, record in enumerate(records):
@@ -196,6 +201,8 @@ class ClientCore(Generic[R]):
                     record.state = state
                     ended.append(record)
                 news.left += 1
+            else:
+                self._stranger(number, state)
             at += length
         self._seen = message.sequence
         self._untaken.append(news)
@@ -203,6 +210,9 @@ class ClientCore(Generic[R]):
         if not news.left:
             self._advance()
         return ended
+
+    def _stranger(self, number: int, state: int) -> None:
+        """An end that nobody waits for: of a job that has ended already, or was never ours."""
 
     def _count(self, ended: list[R], states: list[int]) -> None:
         self.ended += len(ended)
@@ -312,6 +322,9 @@ class ClientCore(Generic[R]):
         if not self.due() and not (idle and self._taken > self._taken_told):
             return None
         self._taken_told = self._taken
+        return self._make_taken()
+
+    def _make_taken(self) -> Taken:
         return Taken(self._taken, _drain(self._freed), _drain(self._fetched))
 
 

@@ -8,13 +8,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from lightwork.model.errors import ClusterError
-from lightwork.transport.blocking import BlockingLink
 from lightwork.transport.files import BytesSource, FileSink, FileSource
-from lightwork.transport.link import Refusal
+from lightwork.transport.link import Refusal, Sink
 from lightwork.wire.messages import File
 from lightwork.wire.streams import Source
+
+
+class Fetcher(Protocol):
+    """Brings bytes from the scheduler: a link, or what goes on over several."""
+
+    def fetch(self, kind: str, name: str, sink: Sink) -> object:
+        """Ask for them."""
+
 
 Done = Callable[[Path | None, ClusterError | None], None]
 
@@ -41,8 +49,8 @@ def directory_name(job_id: object, number: int) -> str:
     return name[:200] if name.strip(" .") else str(number)
 
 
-def download(link: BlockingLink, name: str, file: File, base: Path, done: Done) -> None:
-    """Fetch the spooled file `name` (TOKEN/N) to its path below `base`; `done(path, None)` or `done(None, error)`."""
+def download(source: Fetcher, kind: str, name: str, file: File, base: Path, done: Done) -> None:
+    """Fetch a file ("spool" TOKEN/N, "blob" by digest) to its path below `base`; `done` gets where, or why not."""
 
     def ended(reason: str) -> None:
         if reason:
@@ -55,7 +63,7 @@ def download(link: BlockingLink, name: str, file: File, base: Path, done: Done) 
     try:
         target = target_of(base, file.path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        link.fetch("spool", name, FileSink(target, ended, file.digest, file.mode & 0o777))
+        source.fetch(kind, name, FileSink(target, ended, file.digest, file.mode & 0o777))
     except OSError as error:
         ended(error.strerror or str(error))
     except ClusterError as error:

@@ -120,7 +120,8 @@ class Incoming:
             watchers, extra.watchers = extra.watchers, []
             place, extra.place = extra.place, None
             for token in extra.tokens:
-                self._session.core.fetched(token)
+                if token > 0:  # else the scheduler has the file, and needs no thanks
+                    self._session.core.fetched(token)
             extra.tokens = set()
         if place is not None:
             self._session.payloads.release(place)

@@ -19,6 +19,7 @@ from lightwork.wire.messages import FUNCTION, Results
 from lightwork.wire.outcome import ARENA_REFERENCE, IN_ARENA
 
 if TYPE_CHECKING:
+    from lightwork.client.history import Attempt
     from lightwork.client.plan import Plan
 
 _SILENT = Output()
@@ -155,7 +156,8 @@ class Job(Record, gc=False, eq=False):
         moment = self.under.session.moment_of(self)
         if moment is not None:
             return moment.value
-        return self.under.session.provisional_of(self) if self.extra is not None else None
+        extra = self.extra
+        return extra.provisional() if extra is not None and extra.provisional is not None else None
 
     @property
     def exception(self) -> str | None:
@@ -265,6 +267,22 @@ class Job(Record, gc=False, eq=False):
         if results is not None:
             return results.attempts[self._row]
         return 1 if self.state == RUNNING else 0
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether an earlier life of the program may have had this result already."""
+        results = self._results
+        return results is not None and self._row in results.again
+
+    @property
+    def history(self) -> list[Attempt]:
+        """All its attempts, once it has ended: those that failed, were lost or beaten by a twin, and the last one."""
+        results = self._results
+        if results is None or self.state < FINISHED:
+            return []
+        from lightwork.client.history import history_of
+
+        return history_of(self, results, self._row)
 
     @property
     def files(self) -> list[Path]:

@@ -61,6 +61,8 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     listen          HOST:PORT where nodes may join; "": they cannot
     pulse_s         seconds between two heartbeats of a node; 0: as config.timers says
     ask_s           seconds between two questions to the network; 0: as config.timers says
+    state           directory of a durable scheduler (`python -m lightwork.local durable`); "": nothing is kept
+    recover         the one session that such a scheduler serves
     """
 
     slots: int | None
@@ -80,6 +82,8 @@ class LaunchOptions(msgspec.Struct, frozen=True, kw_only=True):
     listen: str = ""
     pulse_s: float = 0.0
     ask_s: float = 0.0
+    state: str = ""
+    recover: str = ""
 
 
 def new_session() -> str:
@@ -132,6 +136,16 @@ class Arenas:
                 if arena.path and sys.platform != "win32":  # there, the directory's removal takes what can be taken
                     Path(arena.path).unlink(missing_ok=True)
         self.arguments = self.results = None
+
+
+class NoArenas:
+    """Large payloads travel, and nothing is shared."""
+
+    arguments: Arena | None = None
+    results: Arena | None = None
+
+    def close(self, *, keep_results: bool = False) -> None:
+        """There is nothing to let go of."""
 
 
 class Private:

@@ -60,11 +60,12 @@ class Network(Struct, frozen=True):
     pulse_s: float = 0.0
     ask_s: float = 0.0
     warning: str = ""
+    shared: bool = False  # the scheduler is somebody's: it reaches the nodes, by what it knows
 
     @property
     def beyond(self) -> bool:
         """Whether other machines, with other interpreters, may come into play."""
-        return self.credential is not None or bool(self.specs)
+        return self.shared or self.credential is not None or bool(self.specs)
 
     def warn(self) -> None:
         """Say what the user should read."""
@@ -101,6 +102,23 @@ def network_of(told: Keywords) -> Network:
         pulse_s=pulse_s,
         ask_s=ask_s,
         warning=next(filter(None, [warning, *words]), ""),
+    )
+
+
+def shared_network(told: Keywords) -> Network:
+    """The same for a cluster on a scheduler that is not its own: `nodes` are for that one to reach."""
+    specs = [] if told.nodes is None else allocation.specs_of(told.nodes)
+    if any(spec.host == LOCAL for spec in specs):
+        raise UserError(
+            '"local" would be the machine of the scheduler, which looks after its nodes itself.',
+            hint="`lightwork node --join HOST` makes this machine a node of it",
+        )
+    return Network(
+        local=False,
+        specs=tuple(specs),
+        credential=_credential(told),
+        weak_secret=bool(told.weak_secret),
+        shared=True,
     )
 
 

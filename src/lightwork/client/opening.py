@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+from typing import Protocol
 
 from lightwork.client.launch import Private
 from lightwork.client.options import Reporting
 from lightwork.client.payloads import Payloads
+from lightwork.client.reaching import Way
 from lightwork.client.session import Session
 from lightwork.kit.version import __version__
 from lightwork.model.errors import LightworkError, StartFailed
 from lightwork.transport.blocking import BlockingLink
 from lightwork.transport.dial import connect
 from lightwork.wire.messages import PROTOCOL, Hello
+
+
+class DurableServer(Way, Protocol):
+    """A durable scheduler as we use it: the name of our session there, and what we are called, for people."""
+
+    session: str
+    title: str
 
 
 def open_private(server: Private, reporting: Reporting) -> Session:
@@ -34,6 +43,22 @@ def dial(address: str, session: str, name: str) -> BlockingLink:
 def hello_of(session: str, name: str) -> Hello:
     """How a client greets."""
     return Hello(PROTOCOL, "client", name[:255], session=session, software=f"lightwork {__version__}", pid=os.getpid())
+
+
+def open_durable(server: DurableServer, reporting: Reporting, *, lasting: bool) -> Session:
+    """The session on a scheduler that outlives links; waits for it, and says so. Errors as in `open_patiently`."""
+    from lightwork.client.durable_session import DurableSession
+    from lightwork.client.reaching import hello_of, open_patiently
+
+    link, frames = open_patiently(server, hello_of(server.session, server.title, lasting=lasting))
+    link.put_back(frames)
+    session = DurableSession(link, server.session, server, reporting, title=server.title, lasting=lasting)
+    try:
+        session.open()
+    except BaseException:
+        session.sever()
+        raise
+    return session
 
 
 def join(link: BlockingLink, server: Private, reporting: Reporting) -> Session:

@@ -13,6 +13,7 @@ from lightwork.model.errors import UserError
 from lightwork.payload.sendable import check_options
 from lightwork.wire.messages import JobOptions
 
+RETRIES_MAX = 1000
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -44,6 +45,7 @@ class Own(Struct, frozen=True):
     stdin: Any = None
     env: Mapping[str, str] | None = None
     node: str = ""
+    retries: int | None = None
 
     def changes(self) -> dict[str, Any]:
         """The fields of JobOptions that differ from the cluster's."""
@@ -56,6 +58,8 @@ class Own(Struct, frozen=True):
             found["env"] = environment_of(self.env)
         if self.node:
             found["node"] = self.node
+        if self.retries is not None:
+            found["retries"] = retries_of(self.retries)
         return found
 
 
@@ -134,6 +138,13 @@ def timeout_ns(timeout: float | None) -> int:
     return max(1, round(timeout * 1e9))
 
 
+def retries_of(retries: int) -> int:
+    """How often a job that fails is tried again."""
+    if isinstance(retries, bool) or not isinstance(retries, int) or not 0 <= retries <= RETRIES_MAX:
+        raise UserError(f"retries={retries!r} must be a number from 0 to {RETRIES_MAX:,}.")
+    return retries
+
+
 def environment_of(env: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     """Variables to set for jobs."""
     for name, value in (env or {}).items():
@@ -175,6 +186,7 @@ def job_options(
     reentrant: bool | None,
     outputs: str | Iterable[str],
     output_limit: int | str,
+    retries: int = 0,
 ) -> JobOptions:
     """What all jobs of a cluster share."""
     if reentrant not in (None, True, False):
@@ -185,6 +197,7 @@ def job_options(
         reentrant=reentrant,
         outputs=patterns_of(outputs),
         output_limit_bytes=bytes_of(output_limit, "output_limit"),
+        retries=retries_of(retries),
     )
     check_options(made)
     return made

@@ -38,6 +38,7 @@ class Extra:
         "guard",
         "place",
         "provisional",
+        "sent",
         "tokens",
         "trouble",
         "value",
@@ -48,6 +49,7 @@ class Extra:
         self.watchers: list[Callable[[Any], None]] = []  # each is told of the end, once
         self.event: Any = None
         self.provisional: Any = None  # the latest, in whatever form the client keeps it
+        self.sent: set[tuple[str, str]] = set()  # path and digest of files that it sent while it ran
         self.files: list[Any] = []  # that have arrived
         self.files_left = 0  # that must arrive before the job has ended for its user
         self.tokens: set[int] = set()  # attempts that the node keeps files of
@@ -60,6 +62,7 @@ class Extra:
         """What an attempt sent that is no more; what of it is still on its way will not count."""
         self.provisional = self.trouble = None
         self.files, self.files_left = [], 0
+        self.sent = set()
         self.tokens = set()
 
 

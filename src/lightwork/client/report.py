@@ -17,7 +17,9 @@ _HEADS = ("Node", "Slots", "Jobs", "Sec/Job", "Node time", "Sent", "Received")
 
 class ClusterStatus(NamedTuple):
     """A snapshot. `jobs_pending`: submitted and not ended; `waiting`: why the oldest queued ones wait; `attempted`:
-    where nodes were looked for, and what each address said."""
+    where nodes were looked for, and what each address said; `slow`: jobs that run far longer than their like;
+    `retried`: how often jobs that had failed were tried again; `twins_started`: second attempts of slow jobs, and how
+    many of them were faster (`twins_won`)."""
 
     nodes: list[NodeStatus]
     jobs_pending: int
@@ -26,12 +28,27 @@ class ClusterStatus(NamedTuple):
     waiting: tuple[str, ...] = ()
     pids: dict[str, int] = {}
     attempted: tuple[Attempted, ...] = ()
+    slow: tuple[str, ...] = ()
+    retried: int = 0
+    twins_started: int = 0
+    twins_won: int = 0
 
 
 def status_of(told: Status, pending: int) -> ClusterStatus:
     """What the scheduler told, as users see it."""
-    waiting, attempted = tuple(told.waiting), tuple(told.attempted)
-    return ClusterStatus(told.nodes, pending, told.queued, told.running, waiting, dict(told.pids), attempted)
+    return ClusterStatus(
+        told.nodes,
+        pending,
+        told.queued,
+        told.running,
+        tuple(told.waiting),
+        dict(told.pids),
+        tuple(told.attempted),
+        tuple(told.slow),
+        told.retried,
+        told.twins_started,
+        told.twins_won,
+    )
 
 
 def rows(nodes: Iterable[NodeStatus]) -> list[tuple[str, ...]]:
@@ -45,20 +62,26 @@ def rows(nodes: Iterable[NodeStatus]) -> list[tuple[str, ...]]:
     return table
 
 
-def totals(nodes: Iterable[NodeStatus], wall_time_s: float) -> str:
+def totals(status: ClusterStatus, wall_time_s: float) -> str:
     """The line below the table."""
-    job_time_s = sum(node.job_time_ns for node in nodes) / 1e9
+    job_time_s = sum(node.job_time_ns for node in status.nodes) / 1e9
     speed_up = f"{job_time_s / wall_time_s:.2f}" if wall_time_s > 0 else "-"
-    return f"Total job time: {span(job_time_s)}, wall time: {span(wall_time_s)}, speed-up: {speed_up}"
+    told = [f"Total job time: {span(job_time_s)}, wall time: {span(wall_time_s)}, speed-up: {speed_up}"]
+    if status.retried:
+        told.append(f"tried again: {count(status.retried, 'time')}")
+    if status.twins_started:
+        told.append(f"second attempts of slow jobs: {status.twins_started:,} ({status.twins_won:,} were faster)")
+    return ", ".join(told)
 
 
-def show(nodes: Sequence[NodeStatus], wall_time_s: float) -> None:
+def show(status: ClusterStatus, wall_time_s: float) -> None:
     """Print table and totals to stdout: with rules on a terminal, else as plain columns."""
+    table = rows(status.nodes)
     if sys.stdout.isatty():
-        _show_rich(rows(nodes))
+        _show_rich(table)
     else:
-        print(plain([_HEADS, *rows(nodes)]))  # noqa: T201
-    print(totals(nodes, wall_time_s))  # noqa: T201
+        print(plain([_HEADS, *table]))  # noqa: T201
+    print(totals(status, wall_time_s))  # noqa: T201
 
 
 def plain(table: Sequence[tuple[str, ...]]) -> str:

@@ -23,6 +23,7 @@ from lightwork.client.blobs import Blobs
 from lightwork.client.callbacks import Callback, Callbacks, ClusterCallback, Event, Moment
 from lightwork.client.connection import FLUSH_S, Connection
 from lightwork.client.core import FINISHED, ClientCore, Outgoing
+from lightwork.client.files import Fetcher
 from lightwork.client.incoming import Incoming
 from lightwork.client.job import Job
 from lightwork.client.nodes import Nodes
@@ -54,6 +55,9 @@ _now = time.monotonic
 class Session:
     """See the picture above. `name` is the session's own; `base` is where files that jobs send are put."""
 
+    lasting = False  # it outlives the program
+    unreachable = False  # there is no link at the moment, and there may be one again
+
     def __init__(
         self,
         link: BlockingLink,
@@ -69,11 +73,11 @@ class Session:
         self.base = base or Path.cwd()
         self.began = _now()
         self.epoch = time.time() - self.began  # noqa: TID251  shown to people only
-        self.core: ClientCore[Job] = ClientCore()
         self.nodes = Nodes()
         self.questions = Questions(self)
         self.offers: Offers | None = None  # if the user wants to decide about nodes
         self.blobs = Blobs()
+        self.on_linked: list[Callable[[], None]] = []  # called when another link has taken the place of one that broke
         self.status: Status | None = None
         self.left = False  # the scheduler has said goodbye
         self.payloads = payloads
@@ -82,11 +86,16 @@ class Session:
         self._obituary = obituary
         self._refusal: tuple[type[LightworkError], str] | None = None
         self.callbacks = Callbacks(callback, cluster_status, self.take_all, self._callbacks_idle)
-        self.connection = Connection(link, self)
         self.waits = waiting.Waits(self)
-        self._incoming = Incoming(self)
+        self._make(link)
         self.receive = self._incoming.receive
         self.connection.start()
+
+    def _make(self, link: BlockingLink) -> None:
+        self.core: ClientCore[Job] = ClientCore()
+        self.connection: Connection = Connection(link, self)
+        self.fetcher: Fetcher = link
+        self._incoming: Incoming = Incoming(self)
 
     # --- submitting ---
 
@@ -132,10 +141,10 @@ class Session:
 
     def _wait_for_bytes(self) -> None:
         if not self.callbacks.inside():  # nothing may block there: then a little more is under way
-            core = self.core
-            self.waits.until(
-                lambda: core.heavy_bytes <= OPEN_BYTES_MAX, None, lambda: "jobs to end before more are submitted"
-            )
+            self.waits.until(self._has_room, None, lambda: "jobs to end before more are submitted")
+
+    def _has_room(self) -> bool:
+        return self.core.heavy_bytes <= OPEN_BYTES_MAX
 
     def _wait_for_room(self) -> bool:
         """Wait until some job has ended, so that the arena may have room again; False: none is open."""
@@ -187,6 +196,8 @@ class Session:
         with self.lock:
             left = self.core.unfinished()
         return not left and not self._incoming.telling.inside and self.callbacks.asked == told
+
+    all_over = settled  # and nothing of earlier lives either
 
     def watch(self, job: Job, ended: Callable[[Job], None]) -> None:
         """Call `ended(job)` once it has ended; at once if it has. In the thread that reads: be quick."""
@@ -258,12 +269,6 @@ class Session:
         """What a callback about a provisional result sees, if that is who asks."""
         moment = self.callbacks.moment
         return moment if moment is not None and moment.job is job and self.callbacks.inside() else None
-
-    @staticmethod
-    def provisional_of(job: Job) -> Any:
-        """The latest provisional result."""
-        extra = job.extra
-        return extra.provisional() if extra is not None and extra.provisional is not None else None
 
     # --- the end ---
 

@@ -15,19 +15,30 @@ from lightwork.model.errors import UserError
 class Submitter:
     """Submits jobs of one computation with one set of options. Use it as often as you like."""
 
-    __slots__ = ("_id", "_plan")
+    __slots__ = ("_id", "_key", "_plan")
 
-    def __init__(self, plan: Plan, job_id: Any = None) -> None:
+    def __init__(self, plan: Plan, job_id: Any = None, key: str | None = None) -> None:
         self._plan = plan
         self._id = job_id
+        self._key = key
+        if key is not None:
+            _check_key(plan, key)
 
     def submit(self, *args: Any, **kwargs: Any) -> Job:
-        """Submit one job with the function's (or program's) own arguments."""
-        return self._plan.session.submit(self._plan, args, kwargs, self._id)
+        """Submit one job with the function's (or program's) own arguments; under a known key: find it again."""
+        return self._submit(args, kwargs, self._id)
 
     def submit_job_id(self, job_id: Any, /, *args: Any, **kwargs: Any) -> Job:
         """As `submit`; the job's `id` is `job_id`."""
-        return self._plan.session.submit(self._plan, args, kwargs, job_id)
+        return self._submit(args, kwargs, job_id)
+
+    def _submit(self, args: tuple[Any, ...], kwargs: dict[str, Any], job_id: Any) -> Job:
+        session: Any = self._plan.session
+        if self._key is None:
+            job: Job = session.submit(self._plan, args, kwargs, job_id)
+        else:
+            job = session.submit(self._plan, args, kwargs, job_id, self._key)
+        return job
 
     def map(
         self,
@@ -37,7 +48,21 @@ class Submitter:
         ordered: bool = True,
     ) -> Iterator[Any]:
         """See `JobCluster.map`."""
+        if self._key is not None:
+            raise UserError("A key names one job, and map makes many.", hint="submit each item under a key of its own")
         return run_map(self._plan, iterables, chunksize=chunksize, progress=progress, ordered=ordered)
+
+
+def _check_key(plan: Plan, key: object) -> None:
+    from lightwork.client.durable_session import DurableSession
+    from lightwork.client.keys import check_key
+
+    check_key(key)
+    if not isinstance(plan.session, DurableSession):
+        raise UserError(
+            "A key is remembered by a session that outlives links and programs, and this cluster has none.",
+            hint='JobCluster(..., recover="NAME") or SharedJobCluster',
+        )
 
 
 def run_map(

@@ -15,8 +15,8 @@ import weakref
 from collections.abc import Callable
 from typing import IO, Protocol
 
+from lightwork.client.files import Fetcher
 from lightwork.store.arena import default_capacity
-from lightwork.transport.blocking import BlockingLink
 
 Done = Callable[[memoryview | None, str], None]  # the memory, or why not
 _HUGE = 4 << 20  # from here on in pages of 2 MiB, where the system has them
@@ -109,14 +109,14 @@ class Values:
         self._held: dict[int, int] = {}
         self._numbers = 0
 
-    def fetch(self, link: BlockingLink, name: str, size: int, done: Done) -> None:
-        """Fetch the value `name` (TOKEN/N); `done` is called in the thread that reads."""
+    def fetch(self, source: Fetcher, kind: str, name: str, size: int, done: Done) -> None:
+        """Fetch a value ("spool" TOKEN/N, "blob" by digest); `done` is called in the thread that reads."""
         try:
             place = self._place(size)
         except (OSError, ValueError, OverflowError, MemoryError) as error:
             done(None, f"there is no room for it: {error}")
             return
-        link.fetch("spool", name, _Sink(place, size, done))
+        source.fetch(kind, name, _Sink(place, size, done))
 
     def _place(self, size: int) -> _Place:
         if size <= 0:

@@ -129,6 +129,8 @@ class Waits:
                 due = self.patience.due(now, steadily=steadily)
 
     def _speak(self, began: float, subject: str) -> None:
+        if self._session.unreachable:  # that is said by who dials
+            return
         status = self.ask_status()
         say(sentence(began, subject, status))
         self.patience.spoke(status.waiting if status is not None else ())
@@ -150,6 +152,8 @@ class Waits:
     def ask_status(self) -> Status | None:
         """How the scheduler sees it; None if it does not answer in time."""
         session = self._session
+        if session.unreachable:
+            return None
         with session.lock:
             self._asked += 1
             number = self._asked

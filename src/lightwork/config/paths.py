@@ -49,10 +49,10 @@ def node_directory(name: str) -> Path:
     return private(private(Path("/var/tmp") / f"lightwork-{user_tag()}") / name)
 
 
-def check_node_name(name: str) -> None:
+def check_node_name(name: str, what: str = "node") -> None:
     """UserError: it names no directory."""
     if not _NAME.fullmatch(name):
-        raise UserError(f"{name!r} is no name for a node", hint="letters, digits, dot, dash, underscore; at most 64")
+        raise UserError(f"{name!r} is no name for a {what}", hint="letters, digits, dot, dash, underscore; at most 64")
 
 
 def node_name() -> str:

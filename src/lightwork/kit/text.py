@@ -53,3 +53,9 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     if len(names) > 1:
         return ", ".join(names[:-1]) + " and " + names[-1]
     return names[0] if names else "none"
+
+
+def ordinal(number: int) -> str:
+    """`2` is "2nd", `11` is "11th"."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

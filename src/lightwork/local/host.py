@@ -20,6 +20,7 @@ from lightwork.kit.loop import on_terminate, run_loop
 from lightwork.kit.tasks import spawn
 from lightwork.kit.version import __version__
 from lightwork.local.agent_process import AgentProcess
+from lightwork.local.answer import answer
 from lightwork.local.options import Options, read
 from lightwork.node.service.agent import Agent, AgentOptions
 from lightwork.node.service.keeper_spawn import NO_ARENAS, Arenas, KeeperProcess
@@ -168,7 +169,7 @@ async def _scheduler(options: Options, keeper: KeeperProcess | None) -> None:
             await listen(where, scheduler, _hello("scheduler", options), _nodes_only, encryption=_encryption(options))
         )
         scheduler.listens_at(_to_write(listeners[-1].address))
-    _say(address)
+    answer(address)
     on_terminate(lambda: ends.session_over(options.session))
     agent = None
     if options.apart and options.local:
@@ -270,13 +271,3 @@ class Reader:
 
 def _open_arena(place: int | str) -> Arena:
     return Arena(place) if isinstance(place, int) else Arena.open(place)
-
-
-def _say(address: str) -> None:
-    """The one line that the client waits for; then nothing holds its pipe any more."""
-    sys.stdout.write(address + "\n")
-    sys.stdout.flush()
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)
-    os.close(null)

@@ -8,7 +8,8 @@ from msgspec import Struct, convert
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """`address`: only for an agent of its own process, which joins the scheduler there."""
+    """`address`: only for an agent or node of its own process, which joins the scheduler there; `state`, `recover`:
+    only for a durable scheduler and its node."""
 
     slots: int | None
     name: str
@@ -26,6 +27,8 @@ class Options(Struct, frozen=True, kw_only=True):
     listen: str = ""
     pulse_s: float = 0.0
     ask_s: float = 0.0
+    state: str = ""
+    recover: str = ""
 
 
 def read(given: dict[str, Any]) -> Options:

@@ -146,6 +146,10 @@ class AlreadyConnected(PeerError):
     """The node is this scheduler's already, by another address."""
 
 
+class SessionOver(PeerError):
+    """The session is not there any more, or another program has taken it over."""
+
+
 class LinkBroken(PeerError):
     """The connection to the other side broke."""
 

@@ -74,6 +74,11 @@ def network_address(text: str, default_port: int, *, listening: bool = False) ->
     return f"{TCP}:{join_host_port(host, _port(port, text, least))}"
 
 
+def names_port(text: str) -> bool:
+    """Whether what a user wrote to listen at names a port itself."""
+    return network_address(text, 1, listening=True) == network_address(text, 2, listening=True)
+
+
 def _check_host(host: str, text: str) -> None:
     if host == ALL:
         return

@@ -14,6 +14,7 @@ from lightwork.wire.frames import PREFIX
 _HANDSHAKE, _ALERT = 22, 21  # the first byte of a TLS record
 _METHODS = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ", b"CONNECT ", b"DELETE ", b"PATCH ", b"PRI * HTTP")
 _SHOWN = 60
+_LONG_ARRAY = 0xDC  # of more than 15 items, two bytes of their number behind it
 PORT_HINT = (
     f"is the port right? `lightwork node` says its own when it starts ({NODE}, if that is free); "
     f"programs that nodes join have {SCHEDULER}, unless told otherwise"
@@ -70,7 +71,8 @@ def _is_plain_frame(data: bytes) -> bool:
         return False
     header_size, size = PREFIX.unpack_from(data)
     head = data[PREFIX.size :]
-    return 0 < header_size <= HELLO_MAX and size == 0 and (head[0] & 0xF0 == 0x90 and head[1] in (1, 2))
+    tag = head[1] if head[0] & 0xF0 == 0x90 else head[3] if head[0] == _LONG_ARRAY and len(head) > 3 else 0
+    return 0 < header_size <= HELLO_MAX and size == 0 and tag in (1, 2)
 
 
 def _first_line(data: bytes) -> str:

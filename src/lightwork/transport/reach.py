@@ -116,7 +116,7 @@ def _hint(kind: str, host: str, port: int, numbers: list[str]) -> str:
         return f"here, {host} is the name of this machine's own loopback address: see /etc/hosts"
     if kind == "refused":
         if port == SCHEDULER:
-            return "is a program with JobCluster(..., listen=...) running there?"
+            return "is `lightwork scheduler`, or a program with JobCluster(..., listen=...), running there?"
         return f"is `lightwork node` running there, and does it listen on port {port}? it says so when it starts"
     if kind in ("silence", "host"):
         return f"is it on, and in this network (`ping {host}`)? does its firewall let TCP port {port} in?"

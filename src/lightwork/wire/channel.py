@@ -22,7 +22,8 @@ LOAD (agent to worker, also what TEMPLATE carries), answered by LOADED or LOAD_F
     run_setup              b"1": run setup here now (portable workers; a TEMPLATE always runs it)
     directory              the computation's directory: working directory of its jobs, and on sys.path
     module_dir             where shipped modules lie: first on sys.path
-    spool                  directory for files that jobs send back; the worker makes `spool/TOKEN/N`
+    spool                  directory for files that jobs send back; the worker makes `spool/TOKEN/newN`
+    lasting                b"1": large results go into files of the spool at once, never into the arena
     session, node, address what current_job() tells
     env.NAME               environment of all its jobs, on top of the worker's own
     source.FILENAME        text of a source file that is not here, for tracebacks
@@ -71,7 +72,7 @@ WANT_REGION = 15  # u64 size in bytes; the worker does nothing else until REGION
 PROVISIONAL = 16  # slot; count 1: the payload is an arena reference (0: inline); body: u64 token, then the payload
 FILE = 17  # fields: token, path (as the client shall see it: relative, /), spooled (absolute path of the copy), size
 RETIRING = 18  # body: u64 serial of the last job it took, then fields: reason. It takes no more and waits for QUIT
-NODE_LOG = 19  # text (UTF-8) for the node's own log
+NODE_LOG = 19  # text (UTF-8) for the node's own log; count 1: for its users, too
 CLEANED = 20  # slot; fields of a failure; none: cleanup went well (also from a template)
 # Agent to keeper (id: decimal text, chosen by the agent, never used twice on one channel).
 FORK = 30  # fields: id, shared_file; five descriptors: channel, stdout write, stdout read, stderr write, stderr read

@@ -11,11 +11,9 @@ from lightwork.wire.nouns import (
     Digest,
     File,
     JobOptions,
-    JobStatus,
     Name,
     NodeStatus,
     Place,
-    SessionStatus,
     Tailoring,
     Wanted,
 )
@@ -148,37 +146,6 @@ class Recall(Struct, array_like=True, tag=34):
     jobs: list[int]
 
 
-class AskSessions(Struct, array_like=True, tag=35):
-    """Which sessions are there? Answered by Sessions. (From a watcher, as the next three.)"""
-
-    number: int
-
-
-class AskJobs(Struct, array_like=True, tag=36):
-    """Which jobs are there? Of one session, or all; of these states, or all; at most so many. Answered by Jobs."""
-
-    number: int
-    session: Name = ""
-    states: list[int] = []
-    limit: int = 1000
-
-
-class CancelJobs(Struct, array_like=True, tag=37):
-    """Cancel these jobs of a session; none named: all. Answered by Answer, with those that had not ended."""
-
-    number: int
-    session: Name
-    jobs: list[int] = []
-
-
-class AskLogs(Struct, array_like=True, tag=38):
-    """What has this job written? Answered by Logs."""
-
-    number: int
-    session: Name
-    job: int
-
-
 class Results(Struct, array_like=True, tag=40):
     """Jobs that ended on one node (or nowhere: node ""), body: outcomes. `states` are JobState numbers,
     `statuses` end kinds and bits of outcome.py. Starts: ns since 1970 by the scheduler's clock; 0: never started."""
@@ -256,6 +223,7 @@ class Status(Struct, array_like=True, tag=47):
     twins_started: int = 0
     twins_won: int = 0
     retried: int = 0  # attempts after a failure that the job itself reported
+    slow: list[str] = []  # jobs that run far longer than their like
 
 
 class ComputationState(Struct, array_like=True, tag=48):
@@ -268,13 +236,15 @@ class ComputationState(Struct, array_like=True, tag=48):
 
 
 class Answer(Struct, array_like=True, tag=49):
-    """Answer to Seek, ControlNode, AskNodeJobs and SendFile. `error`: it could not be done, because."""
+    """Answer to Seek, ControlNode, AskNodeJobs, SendFile and CancelJobs. `error`: it could not be done, because;
+    `total`: how many jobs it was, if there are too many to name them all."""
 
     number: int
     error: str = ""
     hint: str = ""
     jobs: list[int] = []
     nodes: list[str] = []
+    total: int = 0
 
 
 class OfferNode(Struct, array_like=True, tag=50):
@@ -308,10 +278,11 @@ class RefusedJobs(Struct, array_like=True, tag=53):
 
 
 class Earlier(Struct, array_like=True, tag=54):
-    """Jobs of earlier lives, body: their arguments (b"": apart). `computations`: digest and name by index, which the
-    column `computation` points into; `again`: an earlier life may have seen the result; results come by Recall."""
+    """Jobs of earlier lives, body: their arguments (b"": apart, "argument" by number). `computations`: digest, name and
+    kind by index, which the column `computation` points into; `again`: an earlier life may have seen the result;
+    results come by Recall."""
 
-    computations: list[tuple[str, str]]
+    computations: list[tuple[str, str, str]]
     jobs: list[int]
     computation: list[int]
     states: list[int]
@@ -320,28 +291,3 @@ class Earlier(Struct, array_like=True, tag=54):
     prints: list[bytes]
     again: list[bool]
     lengths: list[int]
-
-
-class Sessions(Struct, array_like=True, tag=55):
-    """Answer to AskSessions."""
-
-    number: int
-    sessions: list[SessionStatus]
-
-
-class Jobs(Struct, array_like=True, tag=56):
-    """Answer to AskJobs, oldest first. `total`: how many there are, shown or not."""
-
-    number: int
-    jobs: list[JobStatus]
-    total: int
-
-
-class Logs(Struct, array_like=True, tag=57):
-    """Answer to AskLogs: what is known of the job's output; `running`: there will be more. `error`: nothing is."""
-
-    number: int
-    stdout: bytes = b""
-    stderr: bytes = b""
-    running: bool = False
-    error: str = ""

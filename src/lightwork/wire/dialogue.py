@@ -26,6 +26,7 @@ from lightwork.model.errors import (
     NodeBusy,
     PeerError,
     ProtocolError,
+    SessionOver,
     VersionMismatch,
     WrongCredential,
 )
@@ -49,12 +50,14 @@ Check: TypeAlias = Callable[[Hello], Refused | None]
 
 VERSION, CREDENTIAL, PROTOCOL_CODE, TOO_LATE = "version", "credential", "protocol", "late"
 BUSY, CONNECTED = "busy", "connected"  # a node's words to a scheduler: somebody else has it; you have it already
+SESSION = "session"  # a durable scheduler's word to a client: it is no more, or not yours any more
 _REFUSALS: dict[str, type[PeerError]] = {
     VERSION: VersionMismatch,
     CREDENTIAL: WrongCredential,
     PROTOCOL_CODE: ProtocolError,
     BUSY: NodeBusy,
     CONNECTED: AlreadyConnected,
+    SESSION: SessionOver,
 }
 _NOMINAL = 64  # what a message counts in the queue beside its body, where it is not encoded
 

@@ -13,21 +13,15 @@ from lightwork.wire.client_messages import (
     Accepted,
     Allot,
     Answer,
-    AskJobs,
-    AskLogs,
     AskNodeJobs,
-    AskSessions,
     AskStatus,
     Cancel,
-    CancelJobs,
     Close,
     ComputationState,
     ControlNode,
     Define,
     Detach,
     Earlier,
-    Jobs,
-    Logs,
     Named,
     NodeNews,
     Notice,
@@ -42,7 +36,6 @@ from lightwork.wire.client_messages import (
     Seek,
     SendFile,
     SentFile,
-    Sessions,
     Status,
     Submit,
     Tailor,
@@ -109,6 +102,7 @@ from lightwork.wire.nouns import (
     Tailoring,
     Wanted,
 )
+from lightwork.wire.watcher_messages import AskJobs, AskLogs, AskSessions, CancelJobs, Jobs, Logs, Sessions
 
 PROTOCOL = 3
 PROTOCOL_OLDEST = 3  # N-1 once there is a release

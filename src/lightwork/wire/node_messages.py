@@ -94,10 +94,12 @@ class Settled(Struct, array_like=True, tag=70):
 
 
 class AskOutput(Struct, array_like=True, tag=71):
-    """What has this running attempt written so far? Answered by OutputNow."""
+    """What has this running attempt written so far, from these bytes of its streams on? Answered by OutputNow."""
 
     number: int
     token: int
+    stdout_from: int = 0
+    stderr_from: int = 0
 
 
 class NodeReady(Struct, array_like=True, tag=80):
@@ -239,9 +241,12 @@ class Truth(Struct, array_like=True, tag=94):
 
 
 class OutputNow(Struct, array_like=True, tag=95):
-    """Answer to AskOutput: the end of what was written, as far as it was read already."""
+    """Answer to AskOutput: what was written, as far as it was read already and at most limits.OUTPUT_PIECE of each (see
+    outcome.Stream.piece). `stdout_at`: of how many bytes the first one here stands."""
 
     number: int
     stdout: bytes = b""
     stderr: bytes = b""
     error: str = ""
+    stdout_at: int = 0
+    stderr_at: int = 0

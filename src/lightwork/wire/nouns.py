@@ -20,6 +20,7 @@ class File(Struct, array_like=True, frozen=True, gc=False):
     size: int
     mode: int = 0o644
     modified_ns: int = 0
+    sent: bool = False  # by a running job, and told at its end once more
 
 
 class JobOptions(Struct, array_like=True, frozen=True, gc=False):

@@ -13,7 +13,7 @@ Stdlib only, any Python from 3.8: workers of old interpreters import this file.
 from __future__ import annotations
 
 import struct
-from typing import Dict, NamedTuple
+from typing import Dict, NamedTuple, Tuple
 
 # How an attempt ended, as reported by the node. Low byte of `status`.
 RETURNED = 0  # value is the function's result, or a program's exit code 0
@@ -31,7 +31,9 @@ KIND_MASK = 0xFF
 ENVELOPE = 0x100  # the outcome bytes are an envelope, not the bare value
 IN_ARENA = 0x200  # the value lies in the node's arena: the value bytes are an arena reference
 APART = 0x400  # the value comes as a stream: it is the one of the attempt's files whose path is ""
-VALUE_FILE = "value"  # where a worker puts such a value, beside the files that the attempt sent
+VALUE_FILE = "value"  # where a worker puts such a value, beside the files that the attempt sent:
+NEW_FILE = "new"  # ... and a number; NAME_SUFFIX: in a file beside it, what it is called (only if that is to last)
+NAME_SUFFIX = ".name"
 
 _HEADER = struct.Struct("<QIIIIIQQ")
 _FIELD = struct.Struct("<HI")
@@ -44,6 +46,15 @@ class Stream(NamedTuple):
     head: bytes = b""
     tail: bytes = b""
     dropped: int = 0
+
+    def piece(self, start: int, most: int) -> Tuple[int, bytes]:
+        """Where they begin, and up to `most` bytes of all that was written, from `start` or from the next one kept."""
+        start = max(0, start)
+        if start < len(self.head):
+            return start, self.head[start : start + most]
+        gone = len(self.head) + self.dropped
+        at = max(start, gone)
+        return at, self.tail[at - gone :][:most]
 
 
 EMPTY = Stream()
@@ -100,6 +111,16 @@ def encode_outcome(outcome: Outcome) -> bytes:
     sizes = (len(outcome.value), len(out.head), len(out.tail), len(err.head), len(err.tail), len(failure))
     header = _HEADER.pack(*sizes, out.dropped, err.dropped)
     return b"".join((header, outcome.value, out.head, out.tail, err.head, err.tail, failure))
+
+
+def decode_failure(data: bytes) -> Dict[str, bytes]:
+    """The failure of an envelope, without a look at the rest; raises ValueError if its size does not add up."""
+    if len(data) < _HEADER.size:
+        raise ValueError("envelope of %d bytes has no header" % len(data))
+    size = _HEADER.unpack_from(data)[5]
+    if _HEADER.size + size > len(data):
+        raise ValueError("envelope of %d bytes has a failure of %d" % (len(data), size))
+    return decode_fields(data[len(data) - size :])
 
 
 def decode_outcome(data: bytes) -> Outcome:

@@ -8,7 +8,7 @@ from array import array
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 from lightwork.wire.channel import BODY_MAX, FILE, NODE_LOG, NOT_TOLD, OUTPUT_LIMIT, PROVISIONAL, U64
-from lightwork.wire.outcome import decode_fields, encode_fields
+from lightwork.wire.outcome import NAME_SUFFIX, NEW_FILE, decode_fields, encode_fields
 from lightwork.wire.shared_file import STARTED
 from lightwork.worker.context import JobInfo
 from lightwork.worker.jobs import Computation, environment_of
@@ -150,8 +150,11 @@ class Host:
         token = worker.words[STARTED]
         directory = os.path.join(worker.frame.computation.spool, str(token))
         self._files += 1
-        spooled = os.path.join(directory, str(self._files))
+        spooled = os.path.join(directory, NEW_FILE + str(self._files))
         os.makedirs(directory, exist_ok=True)
+        if worker.frame.computation.lasting:
+            with open(spooled + NAME_SUFFIX, "wb") as named:
+                named.write(name.encode("utf-8", "surrogateescape"))
         shutil.copyfile(path, spooled)
         shutil.copystat(path, spooled)
         fields = {

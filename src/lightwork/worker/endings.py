@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import TYPE_CHECKING, Any, Optional, Tuple
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 ROOM_WAIT_S = 10.0  # for room in the arena
 _AGAIN_S = 0.05
+_DISK_AGAIN_S = 0.5
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 UNSET: Any = object()  # in the place of arguments or a value that there are not yet
 
 
@@ -69,6 +72,8 @@ def place_value(worker: Worker, payload: Parts) -> Tuple[int, Any]:
     Finished work is not lost for a reader that is slow: what the arena has no room for goes into the ring if it fits
     there, or waits for the client to take other results, and in the end goes into a file.
     """
+    if worker.frame is not None and worker.frame.computation.lasting:
+        return _place_in_file(worker, payload)
     try:
         if worker.arena.writable:
             try:
@@ -82,9 +87,45 @@ def place_value(worker: Worker, payload: Parts) -> Tuple[int, Any]:
         _save(worker, payload)
         return RETURNED | APART, b""
     except (ArenaError, OSError) as error:
-        message = "the result has %d bytes, and %s" % (payload.size, error)
-        hint = "return less at once, write it to a file and send_file() it, or use fewer such jobs at a time"
-        return UNSENDABLE, Outcome(b"", failure=failure.simple("ResultTooLarge", message, hint))
+        return _too_large(payload, error)
+
+
+def _too_large(payload: Parts, error: Exception) -> Tuple[int, Outcome]:
+    message = "the result has %d bytes, and %s" % (payload.size, error)
+    hint = "return less at once, write it to a file and send_file() it, or use fewer such jobs at a time"
+    return UNSENDABLE, Outcome(b"", failure=failure.simple("ResultTooLarge", message, hint))
+
+
+def _place_in_file(worker: Worker, payload: Parts) -> Tuple[int, Any]:
+    """Into a file, which outlives us all; on a full disk when there is room again, unless the ring has some."""
+    told = False
+    while True:
+        try:
+            _save(worker, payload)
+            return RETURNED | APART, b""
+        except (ArenaError, OSError) as error:
+            if payload.size <= BODY // 2:
+                return RETURNED, payload.join()
+            if not _may_fit_later(worker, payload, error):
+                return _too_large(payload, error)
+        if not told:
+            told = True
+            worker.bell()  # others get their results meanwhile
+            text = "a result of %d bytes waits for room on the disk of this node" % payload.size
+            worker.link.send(NODE_LOG, text.encode(), count=1)
+        time.sleep(_DISK_AGAIN_S)
+        if worker.link.ended():
+            raise Gone("agent gone while a result waited for room on the disk")
+
+
+def _may_fit_later(worker: Worker, payload: Parts, error: Exception) -> bool:
+    if not isinstance(error, OSError) or error.errno not in _FULL or worker.frame is None:
+        return False
+    if not hasattr(os, "statvfs"):
+        return True
+    disk = os.statvfs(worker.frame.computation.spool)
+    room: int = disk.f_blocks * disk.f_frsize
+    return payload.size < room
 
 
 def _save(worker: Worker, payload: Parts) -> None:

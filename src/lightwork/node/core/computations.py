@@ -107,6 +107,10 @@ class Computations:
         """All that share an environment."""
         return [definition for definition in self._known.values() if definition.environment is environment]
 
+    def sessions(self) -> list[str]:
+        """All that have some here."""
+        return list(dict.fromkeys(session for session, _ in self._known))
+
     def remove_session(self, session: str) -> None:
         """The session is over."""
         self._known = {key: known for key, known in self._known.items() if key[0] != session}

@@ -31,6 +31,7 @@ class Core:
         out: list[Command] = []
         self._out = out
         self.leaving = False  # nothing starts any more
+        self.reason = ""  # why
         self.computations = Computations()
         self.held = Held()
         self.workers = Workers(slots)
@@ -125,7 +126,7 @@ class Core:
     def _leave(self, event: on.LeaveAsked, now: int) -> None:
         """What has not started is given back: what is held at once (see `handle`), what lies in pipes later."""
         if not self.leaving:
-            self.leaving = True
+            self.leaving, self.reason = True, event.reason
             self._out.append(Send(Leaving(event.reason)))
             flying = [token for worker in self.workers.busy_ones() for token in worker.tokens()]
             if flying:

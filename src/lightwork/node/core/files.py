@@ -9,6 +9,8 @@ goes back, its directory and its argument go.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from lightwork.node.core.commands import CollectOutputs, Command, ForgetJob, FreeArgument, Send
@@ -49,6 +51,14 @@ class Files:
     def tokens(self) -> list[int]:
         """Attempts that ended but wait."""
         return list(self._ends)
+
+    def ages(self, now: int) -> dict[int, int]:
+        """How long ago each of these started."""
+        return {token: max(now - end.start_ns, 0) if end.start_ns else 0 for token, end in self._ends.items()}
+
+    def wait(self, tokens: Sequence[int]) -> bool:
+        """Whether the end of one of these waits. (Asked for each batch: nearly always no.)"""
+        return bool(self._ends) and not self._ends.keys().isdisjoint(tokens)
 
     def has_argument(self, token: int) -> None:
         """An argument is fetched for this attempt."""

@@ -29,7 +29,10 @@ from lightwork.model.errors import LightworkError
 from lightwork.node.core import events as on
 from lightwork.node.core.commands import Command
 from lightwork.node.core.core import Core
-from lightwork.node.service.directories import Directories
+from lightwork.node.service.custody import Custody
+from lightwork.node.service.directories import KEPT, Directories
+from lightwork.node.service.durable import harvest_all, leave_custody, nobody
+from lightwork.node.service.era import Era
 from lightwork.node.service.failed import UNIMPORTANT, consequence
 from lightwork.node.service.hands import Hands
 from lightwork.node.service.hardware import LoadMeter, ask_gpus, hardware
@@ -47,6 +50,7 @@ from lightwork.wire.frames import Buffer
 from lightwork.wire.messages import Hardware, Message, NodeNotice, NodeReady
 
 SIBLINGS_S = 0.5  # after the start: then directories of killed sessions are removed
+KEEP_AGAIN_S = 1.0  # until a disk that was full is tried again
 LOOK_S = 0.002  # the next tick, while idle slots may take over work that waits behind other work
 Tell = Callable[[Message, Buffer], None]
 
@@ -67,6 +71,7 @@ class AgentOptions(Struct):
     sole: bool = False  # the process is the agent's own: whatever is left below it is killed at the end
     identity: str = ""  # of the directory, the same after a restart
     labels: dict[str, str] = {}
+    era: Era | None = None  # how long it has known of all that started
     shares_memory: bool = False  # the arenas are those of the scheduler's clients
     nice: int = 0  # of everything that it starts
 
@@ -79,8 +84,9 @@ class Agent(Receiver):
         self.core = Core(options.slots, setup_in_worker=options.portable)
         self.directories = Directories(options.directory, options.lasting)
         self.link: Link | None = None  # None: there is none now; see `tell`
-        self.tell: Tell = _nobody  # says something to the scheduler
+        self.tell: Tell = nobody  # says something to the scheduler
         self.news: News = []  # of our predecessor, until somebody is told
+        self.custody: Custody | None = None  # in the claim of a durable scheduler (durable.py)
         self.beat_s = HEARTBEAT_S
         self.pythons = [sys.version_info[:2]]  # whose workers it can run, preferred first
         self._hands: Hands | None = None
@@ -94,6 +100,7 @@ class Agent(Receiver):
         self._tick: asyncio.TimerHandle | None = None
         self._beat: asyncio.TimerHandle | None = None
         self._beats = 0
+        self._retrying: asyncio.TimerHandle | None = None
         self._siblings: asyncio.TimerHandle | None = None
         self._prepared = False
         self._joined = False  # just now: no heartbeat since
@@ -114,10 +121,26 @@ class Agent(Receiver):
         self.hands.nursery.start(self._keeper)
         self.pythons = self.hands.pythons()
         self.news = await settle(self.directories, self.hands.interpreters.own)
+        await self.harvest()
         self._hardware = hardware()
         await self.hands.nursery.listen()
         if not self._hardware.gpus:
             spawn_task(self._find_gpus(), "find gpus")
+
+    async def harvest(self) -> None:
+        """What agents have left for durable schedulers becomes kept ends."""
+        options = self.options
+        if not (options.directory / KEPT).exists():
+            return
+        loop = asyncio.get_running_loop()
+        self.damaged(await loop.run_in_executor(None, harvest_all, options.directory, options.lasting))
+
+    def damaged(self, problems: list[str]) -> None:
+        """What was kept is not whole: from now on nobody knows any more what had started here."""
+        for problem in problems:
+            self.hands.crew.log(problem)
+        if problems and self.options.era is not None:
+            self.options.era.renew()
 
     def attach(self, link: Link) -> None:
         """The scheduler is at the other end of this link, which is up, and with it we end."""
@@ -139,6 +162,7 @@ class Agent(Receiver):
             options.shares_memory,
             self.pythons,
             options.labels,
+            options.era.name if options.era is not None else "",
         )
 
     def speak(self, link: Link, tell: Tell) -> None:
@@ -164,11 +188,11 @@ class Agent(Receiver):
     async def stop(self) -> None:
         """End all workers and programs, and leave nothing behind. Returns when it is done."""
         self._over = True  # what still comes from threads and workers finds no core
-        for timer in (self._tick, self._beat):
+        for timer in (self._tick, self._beat, self._retrying):
             if timer is not None:
                 timer.cancel()
         self._tick = self._beat = None
-        self.link, self.tell = None, _nobody
+        self.link, self.tell = None, nobody
         if self._siblings is not None:  # a short session
             self._siblings.cancel()
             self._look_for_siblings()
@@ -176,6 +200,8 @@ class Agent(Receiver):
             if self._hands is not None:
                 await self._hands.stop()
         finally:
+            if self.custody is not None:
+                leave_custody(self, self.custody)
             self._lock.release()
             if self.stopped is not None and not self.stopped.done():
                 self.stopped.set_result(None)
@@ -234,10 +260,25 @@ class Agent(Receiver):
             self._handling = False
         if self.failed:
             return
+        if self.custody is not None:
+            self._loosen(self.custody)
         if self._tick is None and self.core.in_flight:
             self._schedule_tick()
         elif self.core.looking:
             self._look_soon()
+
+    def _loosen(self, custody: Custody) -> None:
+        """What is kept may go elsewhere; what could not be kept is tried again."""
+        if custody.bonds:
+            custody.loosen(self.core.files.wait)
+        if custody.waits and self._retrying is None:
+            self._retrying = asyncio.get_running_loop().call_later(KEEP_AGAIN_S, self._keep_again, custody)
+
+    def _keep_again(self, custody: Custody) -> None:
+        self._retrying = None
+        if not self._over:
+            custody.retry()
+            self._loosen(custody)
 
     def _obey(self, command: Command) -> None:
         try:
@@ -301,10 +342,6 @@ class Agent(Receiver):
     async def _find_gpus(self) -> None:
         """For the next scheduler: nothing waits for this."""
         self._hardware = structs.replace(self._hardware, gpus=await ask_gpus())
-
-
-def _nobody(message: Message, body: Buffer) -> None:
-    """There is no scheduler: nothing that is said now is of any use to one that comes later."""
 
 
 def _report(error: BaseException, what: str) -> None:

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from lightwork.config.limits import BODY_MAX
 from lightwork.kit.text import size as sized
 from lightwork.node.core import commands as do, events as on
-from lightwork.node.service.fetching import Download, Fetching
 from lightwork.store.arena import Arena
+from lightwork.transport.fetching import Download, Fetching
 from lightwork.wire.outcome import ARENA_REFERENCE
 
 KIND = "argument"  # of streams; their names are tokens

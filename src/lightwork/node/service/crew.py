@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lightwork.node.core import events as on
+from lightwork.node.service.bonds import Bonds
 from lightwork.node.service.directories import Directories
 from lightwork.node.service.interpreters import Interpreters
 from lightwork.node.service.marked import PortableLink
@@ -44,6 +45,7 @@ class Crew:
         self.links: dict[int, WorkerLink] = {}
         self.nice = 0
         self.results: Allocator | None = None
+        self.bonds: Bonds | None = None  # in the claim of a durable scheduler
         self.on_trouble: Callable[[str], None] = lambda text: None
         self.on_fault: Callable[[BaseException, str], None] = lambda error, what: None
         self.on_distrust: Callable[[int], None] = lambda number: None
@@ -77,7 +79,7 @@ class Crew:
         """It never came to life."""
         link = self.links.pop(number, None)
         if link is not None:
-            link.close()
+            link.discard()
 
     def helper(self, key: Key, slot: int) -> int:
         """The number of a worker of our own, for a cleanup."""
@@ -86,7 +88,7 @@ class Crew:
         return self._numbers
 
     def _ring(self, number: int) -> Ring:
-        return Ring(self._directories.ring(number))
+        return Ring(self._directories.ring(number), lasting=self.bonds is not None)
 
     # --- heard from links ---
 
@@ -98,6 +100,11 @@ class Crew:
             self._of_helper(event)
         else:
             self._post(event)
+
+    def hold(self, ring: Ring, tokens: list[int], release: Callable[[], None]) -> None:
+        """Something of a ring must stay until these ends are kept."""
+        if self.bonds is not None:
+            self.bonds.hold(ring, tokens, release)
 
     def file_sent(self, fields: dict[str, bytes]) -> None:
         """A running attempt sends a file; it is read on a thread, for the digest."""
@@ -119,7 +126,7 @@ class Crew:
     def heard(self, worker: int, frame: Frame) -> None:
         """What concerns neither attempts nor output."""
         if frame.kind == NODE_LOG:
-            self.log(f"worker {worker}: {frame.body.decode(errors='replace')}")
+            (self.trouble if frame.count else self.log)(f"worker {worker}: {frame.body.decode(errors='replace')}")
         elif frame.kind == CLEANED and worker in self._helpers:
             self.on_cleaned(*self._helpers[worker], decode_fields(frame.body))
         elif frame.kind == CLEANED:

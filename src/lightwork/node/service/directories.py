@@ -6,11 +6,14 @@
            blobs/<digest>                          cache of files, by content
            workers/<id>.ring                       shared files
            processes                               pid and start of every process we had
+           kept/<scheduler>/                       what is a durable scheduler's: jobs, spool and workers of its own,
+                            <n>.kept               and what is owed to it (kept.py); it outlives claims and agents
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import shutil
@@ -19,6 +22,7 @@ from pathlib import Path
 
 from lightwork.node.service.process_notes import ProcessNotes
 
+KEPT = "kept"
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -33,6 +37,7 @@ class Directories:
         self.blobs = root / "blobs"
         self.workers = root / "workers"
         self.computations = root / "computations"
+        self.kept: Path | None = None  # where a durable scheduler's things are, if one has us
         self._processes = root / "processes"
         self.notes = ProcessNotes(self._processes)
 
@@ -41,6 +46,15 @@ class Directories:
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in (self.jobs, self.spool, self.blobs, self.workers, self.computations):
             path.mkdir(mode=0o700, exist_ok=True)
+
+    def enter(self, scheduler: str) -> Path:
+        """What comes from now on is this durable scheduler's, and kept apart. OSError: it cannot be."""
+        self.kept = self.root / KEPT / tame(scheduler)
+        self.kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.jobs, self.spool, self.workers = (self.kept / name for name in ("jobs", "spool", "workers"))
+        for path in (self.jobs, self.spool, self.workers):
+            path.mkdir(mode=0o700, exist_ok=True)
+        return self.kept
 
     def computation(self, session: str, environment: str, dest_path: str) -> Path:
         """Where the files of an environment lie. A relative `dest_path` is below the node's lasting directory."""
@@ -83,7 +97,10 @@ class Directories:
         self._processes.unlink(missing_ok=True)
 
     def clear_workers(self) -> None:
-        """All of our processes are dead and their rings drained."""
+        """All of our processes are dead and their rings drained; those that are kept will be, by the next agent."""
+        if self.kept is not None:
+            self.forget_processes()
+            return
         for child in (*self.workers.iterdir(), *self.jobs.iterdir()):
             with contextlib.suppress(OSError):  # what cannot be deleted must not keep the rest
                 remove_tree(child)
@@ -92,7 +109,7 @@ class Directories:
     def clear(self) -> None:
         """All but the cache, and what is beyond claims."""
         self.clear_workers()
-        for path in (self.computations, self.spool):
+        for path in (self.computations, *(() if self.kept is not None else (self.spool,))):
             for child in path.iterdir():
                 with contextlib.suppress(OSError):  # what cannot be deleted must not keep the rest
                     remove_tree(child)
@@ -103,6 +120,11 @@ class Directories:
             for child in path.iterdir():
                 with contextlib.suppress(OSError):
                     remove_tree(child)
+
+
+def tame(name: str) -> str:
+    """A name from the wire as the name of one directory, whatever it is."""
+    return name if _SAFE.fullmatch(name) else f"x{hashlib.blake2b(name.encode(), digest_size=16).hexdigest()}"
 
 
 def safe(name: str) -> str:

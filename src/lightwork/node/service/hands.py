@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,6 @@ from lightwork.node.service.arguments import Arguments
 from lightwork.node.service.blobs import BlobError, Blobs
 from lightwork.node.service.crew import Crew
 from lightwork.node.service.failed import failure_of
-from lightwork.node.service.fetching import Fetching
 from lightwork.node.service.identities import Identities
 from lightwork.node.service.interpreters import Interpreters
 from lightwork.node.service.job_directories import JobDirectories
@@ -26,6 +26,7 @@ from lightwork.node.service.sessions import Sessions
 from lightwork.node.service.sites import Sites
 from lightwork.node.service.slices import slices
 from lightwork.node.service.spool import Spool
+from lightwork.transport.fetching import Fetching
 from lightwork.wire.channel import CLEANUP, UNLOAD, pack_frame, pack_run
 from lightwork.wire.messages import File, Heartbeat, Released
 
@@ -131,7 +132,10 @@ class Hands:
     def _send(self, command: do.Send) -> None:
         tell = self._agent.tell
         message, whole = self.results.outgoing(command.message, command.body)
+        custody = self._agent.custody
         for piece, body in slices(message, whole):
+            if custody is not None:
+                custody.note(piece, body)
             tell(piece, body)
         if type(message) is Heartbeat:
             tokens = self._agent.core.tokens()
@@ -139,6 +143,8 @@ class Hands:
                 self.identities.keep(min(tokens))
         elif type(message) is Released:
             self._loop.run_in_executor(None, self.blobs.release, message.session)
+            if custody is not None:
+                custody.only(set(self._agent.core.tokens()))
 
     def free_region(self, offset: int) -> None:
         """A result is no longer needed."""
@@ -269,14 +275,18 @@ class Hands:
     # --- ends ---
 
     def _collect(self, command: do.CollectOutputs) -> None:
-        work = self._loop.run_in_executor(None, self.spool.collect, command.token, self.jobs, command.patterns)
-        work.add_done_callback(lambda done: self._collected(command.token, done))
+        collect = self.spool.collect if self._agent.custody is None else self.spool.collect_again
+        work = self._loop.run_in_executor(None, collect, command.token, self.jobs, command.patterns)
+        work.add_done_callback(lambda done: self._collected(command, done))
 
-    def _collected(self, token: int, done: asyncio.Future[list[File]]) -> None:
+    def _collected(self, command: do.CollectOutputs, done: asyncio.Future[list[File]]) -> None:
         error = done.exception()
+        if self._agent.custody is not None and isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            self._loop.call_later(AGAIN_S, self._collect, command)  # nothing is lost: its end waits
+            return
         if error is not None:
             self._agent.notice("warning", f"the outputs of a job could not be collected: {error}")
-        self._agent.post(on.OutputsCollected(token, [] if error is not None else done.result()))
+        self._agent.post(on.OutputsCollected(command.token, [] if error is not None else done.result()))
 
     def _forget_job(self, command: do.ForgetJob) -> None:
         self._loop.run_in_executor(None, self.jobs.forget, command.token)
@@ -300,7 +310,8 @@ class Hands:
         self.fetching.over("this node has stopped")
         self.arguments.clear()
         self.results.clear()
-        await self._loop.run_in_executor(None, self.spool.clear)
+        if self._agent.custody is None:
+            await self._loop.run_in_executor(None, self.spool.clear)
 
     async def _remove_files(self) -> None:
         for session in self.sites.sessions():

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.node.core import events as on
 from lightwork.node.service.place_file import place_file
+from lightwork.node.service.written import tell_written
 from lightwork.transport.link import Link, Refusal
 from lightwork.wire.channel import IN_ARENA_BIT
 from lightwork.wire.messages import (
     Ack,
     AskHeld,
+    AskOutput,
     Assign,
     Fetch,
     Free,
@@ -22,6 +24,7 @@ from lightwork.wire.messages import (
     Release,
     Revoke,
     SetSlots,
+    Settled,
     Stop,
     Welcome,
 )
@@ -48,7 +51,9 @@ class Inbox:
             Free: self._free,
             SetSlots: lambda message, body: agent.post(on.SlotsSet(message.slots)),
             AskHeld: lambda message, body: agent.post(on.HeldAsked(message.number, agent.hands.words())),
+            Settled: self._settled,
             PlaceFile: lambda message, body: place_file(agent, message),
+            AskOutput: lambda message, body: tell_written(agent, message),
         }
 
     def take(self, link: Link, message: Message, body: bytes) -> None:
@@ -62,6 +67,8 @@ class Inbox:
             self._agent.notice("warning", f"the node cannot do anything with {type(message).__name__}")
 
     def _assign(self, message: Assign, body: bytes) -> None:
+        if self._agent.custody is not None:
+            self._agent.custody.assigned(message)
         self._agent.hands.identities.note(message)
         lengths = message.lengths
         if message.places:
@@ -71,6 +78,11 @@ class Inbox:
         session, computation, tokens = message.session, message.computation, message.tokens
         apart = {tokens[place.index]: place.size for place in message.apart}
         self._agent.post(on.AttemptsAssigned(session, computation, tokens, lengths, message.options, body, apart))
+
+    def _settled(self, message: Settled, body: bytes) -> None:
+        if self._agent.custody is not None:
+            hands = self._agent.hands
+            hands.free_spooled(hands.spool.told_of(self._agent.custody.settled(message.tokens)))
 
     def _free(self, message: Free, body: bytes) -> None:
         hands = self._agent.hands

@@ -11,11 +11,14 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
 from lightwork.node.core.dispatch import needs_directory
 from lightwork.node.service.blobs import Blobs, is_same
 from lightwork.node.service.directories import Directories, remove_tree
 from lightwork.wire.messages import File, JobOptions
 
+_decode_note = msgspec.msgpack.Decoder(tuple[tuple[str, ...], tuple[File, ...]]).decode
 OURS = ".lightwork"  # below it lie modules, which are found by sys.path
 
 
@@ -26,6 +29,7 @@ class JobDirectories:
         self._directories = directories
         self._blobs = blobs
         self._brought: dict[int, tuple[File, ...]] = {}
+        self.noted = False  # what is to be done with the directory is written down, for a successor
 
     def make(self, token: int, options: JobOptions, shared: Iterable[File], home: Path) -> Path | None:
         """The directory of an attempt, if it needs one. `shared`: files of its computation, which lie in `home`.
@@ -36,6 +40,8 @@ class JobDirectories:
             return None
         directory = self._directories.job(token)
         directory.mkdir(mode=0o700, exist_ok=True)
+        if self.noted:
+            self._note_of(token).write_bytes(msgspec.msgpack.encode((options.outputs, options.files)))
         own = {file.path for file in options.files}
         for path in _links([file.path for file in shared], own):
             _link(home / path, directory / path)
@@ -58,6 +64,20 @@ class JobDirectories:
         """The attempt is over. (Not on the loop: there may be much.)"""
         self._brought.pop(token, None)
         remove_tree(self._directories.job(token))
+        if self.noted:
+            self._note_of(token).unlink(missing_ok=True)
+
+    def outputs_before(self, token: int) -> tuple[str, ...]:
+        """What a predecessor was to collect from this attempt's directory."""
+        try:
+            outputs, files = _decode_note(self._note_of(token).read_bytes())
+        except (OSError, msgspec.DecodeError):  # it had no directory, or all is done, or it never ran
+            return ()
+        self._brought[token] = files
+        return outputs
+
+    def _note_of(self, token: int) -> Path:
+        return self._directories.jobs / f"{token}.note"
 
 
 def _links(shared: Iterable[str], own: set[str]) -> list[str]:

@@ -18,7 +18,9 @@ SOURCE = ".source"  # its name ends like this
 class Place:
     """Where the jobs of an environment run, and who they are told to be."""
 
-    def __init__(self, session: str, node: str, address: str, directory: Path, spool: Path) -> None:
+    def __init__(
+        self, session: str, node: str, address: str, directory: Path, spool: Path, lasting: bool = False
+    ) -> None:
         self.directory = directory
         self.version = (0, 0)  # of the interpreter of its workers; (0, 0): nobody said
         self._common = {
@@ -28,6 +30,7 @@ class Place:
             "session": session.encode(),
             "node": node.encode(),
             "address": address.encode(),
+            **({"lasting": b"1"} if lasting else {}),
         }
 
     def load(self, computation: Computation, run_setup: bool = False) -> dict[str, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Callable
+from typing import cast
 
 from lightwork.wire.channel import READY, Frame, FrameReader
 from lightwork.wire.outcome import decode_fields
@@ -105,11 +106,10 @@ class _Call(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         self._listener.strangers += 1
         if self._listener.strangers > STRANGERS_MAX:
-            transport.abort()
+            self._transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._line is None:

@@ -55,6 +55,11 @@ class MarkedOutput:
         """Whether all output of this attempt is here."""
         return token in self._done
 
+    @property
+    def current(self) -> Collector:
+        """What came after the last marker, but for what may be the begin of the next."""
+        return self._current
+
     def take(self, token: int) -> Collector:
         """It."""
         return self._done.pop(token)
@@ -92,6 +97,15 @@ class PortableLink(WorkerLink):
 
     def claim(self, token: int, limit: int) -> None:
         """Its output is read here anyway."""
+
+    def written(self, token: int) -> Output | None:
+        """What came since the last attempt, if that one is done with."""
+        if self.ring.running != token:
+            return None
+        output = Output(0)
+        if not self._line_of_records:
+            output.stdout, output.stderr = (part.current for part in self.marked)
+        return output
 
     async def heard_out(self) -> None:
         """Its process is gone; wait for the last words on its channel."""
@@ -168,4 +182,6 @@ def _singles(records: Records) -> list[Records]:
         one.body = records.body[at : at + length]
         found.append(one)
         at += length
+    if found:
+        found[-1].until, found[-1].others = records.until, records.tokens[:-1]
     return found

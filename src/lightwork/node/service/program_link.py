@@ -26,6 +26,10 @@ class ProgramLink(WorkerLink):
     def claim(self, token: int, limit: int = OUTPUT_LIMIT) -> None:
         """Its output is ours from the first byte."""
 
+    def written(self, token: int) -> Output | None:
+        """All of it."""
+        return (self.output or Output(0)) if self.ring.running == token else None
+
     def died(self, exit_code: int, peak_bytes: int, with_keeper: bool = False) -> None:
         """It has ended. A record tells how, even if the keeper died in the same moment."""
         if self.dead:

@@ -1,4 +1,8 @@
-"""The agent's end of a worker's shared file, for whole batches (layout and rules: wire/shared_file.py)."""
+"""The agent's end of a worker's shared file, for whole batches (layout and rules: wire/shared_file.py).
+
+What was drained is free at once; in a `lasting` ring it stays until it is let go of by `free`, for it may be all that
+is left of a result.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from lightwork.wire.channel import U64
 from lightwork.wire.outcome import KIND_MASK, REVOKED
 from lightwork.wire.shared_file import (
     BODY,
@@ -41,6 +46,8 @@ class Records(Struct):
     lengths: list[int]
     statuses: list[int]
     body: bytes
+    until: tuple[int, int] | None = None  # in a lasting ring: what is to be freed once their ends are kept
+    others: list[int] = []  # ... and the ends of these
 
 
 def _reserve(descriptor: int) -> None:
@@ -54,8 +61,10 @@ def _reserve(descriptor: int) -> None:
 class Ring:
     """One shared file."""
 
-    def __init__(self, path: Path, create: bool = True) -> None:
+    def __init__(self, path: Path, create: bool = True, lasting: bool = False) -> None:
         self.path = path
+        self.lasting = lasting
+        self._closed = False
         flags = os.O_RDWR | os.O_CLOEXEC if hasattr(os, "O_CLOEXEC") else os.O_RDWR | getattr(os, "O_BINARY", 0)
         descriptor = os.open(path, flags | (os.O_CREAT | os.O_EXCL if create else 0), 0o600)
         try:
@@ -70,6 +79,10 @@ class Ring:
         self._bodies = self._view[BODY_AT:]
         if create:
             initialise(self._view)
+        self._head, self._body_head = (
+            self._words[RECORD_HEAD],
+            self._words[BODY_HEAD],
+        )  # of a lasting one, as we read it
 
     @property
     def tail(self) -> int:
@@ -92,6 +105,15 @@ class Ring:
         started = self._words[STARTED]
         return 0 if self._words[ENDED] == started else started
 
+    @property
+    def unrecorded(self) -> int:
+        """The attempt that has started and has no record, of a worker that is dead; 0 if none."""
+        started, tail = self._words[STARTED], self._words[RECORD_TAIL]
+        if not tail:
+            return started
+        (last,) = U64.unpack_from(self._records, (tail - 1) % RECORDS * RECORD.size)
+        return 0 if last == started else started
+
     def revoke(self, serial: int) -> None:
         """Jobs up to this serial that have not started shall not."""
         self._words[REVOKE] = serial
@@ -111,7 +133,7 @@ class Ring:
 
     def undrained(self) -> list[int]:
         """Attempts that ended and are still in the ring; without those that the worker skipped."""
-        head, tail = self._words[RECORD_HEAD], self._words[RECORD_TAIL]
+        head, tail = self._read_up_to(), self._words[RECORD_TAIL]
         if not 0 <= tail - head <= RECORDS:
             return []  # not the worker's own any more: `drain` will say so
         found = []
@@ -124,18 +146,37 @@ class Ring:
     def drain(self, tail: int) -> list[Records]:
         """All records before number `tail`; their room is free again. ValueError: its words cannot be true."""
         words = self._words
-        head = words[RECORD_HEAD]
+        head = self._read_up_to()
         if not 0 <= tail - head <= RECORDS:
             raise ValueError("a ring with %d records" % (tail - head))
         found = []
         while head < tail:
             end = min(tail, head + RECORDS - head % RECORDS)
-            found.append(self._read(head % RECORDS, end - head))
-            words[RECORD_HEAD] = head = end
+            records = self._read(head % RECORDS, end - head)
+            found.append(records)
+            head = end
+            if self.lasting:
+                self._head, records.until = end, (end, self._body_head)
+            else:
+                words[BODY_HEAD] = self._body_head
+                words[RECORD_HEAD] = end
         return found
+
+    def free(self, until: tuple[int, int]) -> None:
+        """The ends of the records up to there are kept."""
+        if not self._closed:
+            self._words[BODY_HEAD] = until[1]
+            self._words[RECORD_HEAD] = until[0]
+
+    def _read_up_to(self) -> int:
+        if self.lasting:
+            return self._head
+        self._body_head = self._words[BODY_HEAD]
+        return self._words[RECORD_HEAD]
 
     def close(self) -> None:
         """Unmap."""
+        self._closed = True
         self._words.release()
         self._records.release()
         self._bodies.release()
@@ -146,21 +187,21 @@ class Ring:
         size = RECORD.size
         rows = RECORD.iter_unpack(self._records[at * size : (at + count) * size])
         tokens, starts, durations, positions, lengths, statuses = map(list, zip(*rows, strict=True))
-        words, total = self._words, sum(lengths)
+        total = sum(lengths)
         begin, end = positions[0], positions[-1] + lengths[-1]
         if end - begin == total:
             body = bytes(self._bodies[begin:end])
-            words[BODY_HEAD] += (begin - words[BODY_HEAD]) % BODY + total
+            self._body_head += (begin - self._body_head) % BODY + total
         else:
             body = self._around(positions, lengths)
         return Records(tokens, starts, durations, lengths, statuses, body)
 
     def _around(self, positions: list[int], lengths: list[int]) -> bytes:
         """The bodies where they go round the end of the ring."""
-        parts, head = [], self._words[BODY_HEAD]
+        parts, head = [], self._body_head
         for position, length in zip(positions, lengths, strict=True):
             if length:
                 head += (position - head) % BODY + length
                 parts.append(self._bodies[position : position + length])
-        self._words[BODY_HEAD] = head
+        self._body_head = head
         return b"".join(parts)

@@ -125,7 +125,9 @@ class Sites:
             directory = self._directories.computation(session, name, computation.dest_path)
             new = not directory.exists()
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            place = Place(session, self._node, self.address, directory, self._directories.spool)
+            directories = self._directories
+            lasting = directories.kept is not None
+            place = Place(session, self._node, self.address, directory, directories.spool, lasting)
             site = self._sites[key] = Site(key, place, not computation.dest_path, new)
         site.keep = site.keep or computation.keep_files
         site.python, site.place.version = python, self._interpreters[python].version

@@ -1,8 +1,11 @@
 """Files on their way to the client: what jobs left (`outputs=`) and what they sent, until they are freed.
 
 spool/<token>/<n>    the n-th file of the attempt's outputs
-spool/<token>/s<n>   a file that it sent while it ran
+spool/<token>/new<n> a file that it sends while it runs; then s<n>
 spool/<token>/value  what it returned, where shared memory had no room for it; then <n>, behind its outputs
+
+If all this is to outlive an agent that is killed, it also says what files are called: `names` (of outputs, before the
+first is moved), `new<n>.name`.
 """
 
 from __future__ import annotations
@@ -15,11 +18,13 @@ import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+import msgspec
+
 from lightwork.node.service.directories import remove_tree
 from lightwork.node.service.job_directories import JobDirectories
 from lightwork.transport.files import FileSource
 from lightwork.wire.messages import File
-from lightwork.wire.outcome import VALUE_FILE
+from lightwork.wire.outcome import NAME_SUFFIX, NEW_FILE, VALUE_FILE
 from lightwork.wire.streams import SourceFailed
 
 FILES_MAX = 10_000
@@ -30,9 +35,23 @@ _PIECE = 1 << 20
 class Spool:
     """The directory of such files."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, lasting: bool = False) -> None:
         self._directory = directory
+        self._lasting = lasting
         self._told = set(self._there())  # attempts whose files somebody knows of, and will free
+
+    def move(self, directory: Path) -> None:
+        """From now on it is there, and to last."""
+        self._directory, self._lasting = directory, True
+        self._told = set(self._there())
+
+    def told_of(self, tokens: Iterable[int]) -> list[int]:
+        """Those of these attempts whose files somebody knows of: nearly always none."""
+        return [token for token in tokens if token in self._told] if self._told else []
+
+    def tokens(self) -> list[int]:
+        """Attempts of which something is here."""
+        return self._there()
 
     def _there(self) -> list[int]:
         try:
@@ -71,23 +90,62 @@ class Spool:
 
     def collect(self, token: int, jobs: JobDirectories, patterns: Iterable[str]) -> list[File]:
         """Move what an attempt left in its directory here. (Reads it all for the digests: not on the loop.)"""
-        found = []
-        home, directory = self._directory / str(token), jobs.of(token)
-        for number, path in enumerate(jobs.made_by_job(token, matching(directory, patterns))):
-            home.mkdir(exist_ok=True)
-            target = home / str(number)
-            os.replace(path, target)
-            found.append(describe(target, path.relative_to(directory).as_posix()))
+        directory = jobs.of(token)
+        made = jobs.made_by_job(token, matching(directory, patterns))
+        names = [path.relative_to(directory).as_posix() for path in made]
+        if names:
             self._told.add(token)
+            (self._directory / str(token)).mkdir(exist_ok=True)
+        if names and self._lasting:
+            self._names_of(token).write_bytes(msgspec.json.encode(names))
+        return self._collect(token, directory, names)
+
+    def collect_again(self, token: int, jobs: JobDirectories, patterns: Iterable[str]) -> list[File]:
+        """As `collect`, after somebody who may have been killed in the middle of it."""
+        try:
+            names = msgspec.json.decode(self._names_of(token).read_bytes(), type=list[str])
+        except (FileNotFoundError, msgspec.DecodeError):  # it was not begun, or nothing was moved yet
+            return self.collect(token, jobs, patterns)
+        return self._collect(token, jobs.of(token), names)
+
+    def _names_of(self, token: int) -> Path:
+        return self._directory / str(token) / "names"
+
+    def _collect(self, token: int, directory: Path, names: list[str]) -> list[File]:
+        found = []
+        for number, name in enumerate(names):
+            target = self._directory / str(token) / str(number)
+            if not target.exists():
+                os.replace(directory / name, target)
+            found.append(describe(target, name))
         return found
 
     def sent(self, token: int, path: str, spooled: Path) -> tuple[str, File]:
         """Name and description of a file that a worker copied into the spool. (Reads it all.)"""
-        name = f"{token}/s{int(spooled.name)}"
+        name = f"{token}/s{int(spooled.name.removeprefix(NEW_FILE))}"
         self._told.add(token)
         target = self._directory / name
         os.replace(spooled, target)
         return name, describe(target, path)
+
+    def sent_before(self, token: int) -> Iterator[tuple[str, File]]:
+        """All files that an attempt has sent, as `sent` tells them: after somebody who may not have told them."""
+        home = self._directory / str(token)
+        for named in sorted(home.glob(f"{NEW_FILE}*{NAME_SUFFIX}")):
+            number = named.name[len(NEW_FILE) : -len(NAME_SUFFIX)]
+            fresh, target = home / f"{NEW_FILE}{number}", home / f"s{number}"
+            path = os.fsdecode(named.read_bytes())
+            if fresh.exists():
+                yield self.sent(token, path, fresh)
+            elif target.exists():
+                yield f"{token}/{target.name}", describe(target, path)
+
+    def value_before(self, token: int, name: str) -> int:
+        """As `adopt_value`, after somebody who may have done it. OSError."""
+        if (self._directory / name).exists():
+            self._told.add(token)
+            return os.path.getsize(self._directory / name)
+        return self.adopt_value(token, name)
 
 
 def matching(directory: Path, patterns: Iterable[str]) -> Iterator[Path]:

@@ -43,13 +43,11 @@ async def settle(directories: Directories, python: str) -> News:
 
 def _of_ring(ring: Ring, with_files: set[int], spool: Spool) -> News:
     news: News = []
-    running, started_ns = ring.running, ring.started_ns
-    known: set[int] = set()
+    started, started_ns = ring.unrecorded, ring.started_ns
     for records in ring.drain(ring.tail):
-        known.update(records.tokens)
         news += _of_records(records, with_files, spool)
-    if running and running not in known:
-        news.append(_lost(running, started_ns))
+    if started:
+        news.append(_lost(started, started_ns))
     return news
 
 

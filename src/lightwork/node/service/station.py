@@ -1,11 +1,11 @@
 """A node as a program of its own: one agent after the other, each for one claim.
 
-    scheduler dials --check--> Claims: free? --> Claim(agent) <--links--> scheduler     (claims.py, claims_link.py)
+    scheduler dials --check--> Claims: free? --> Claim(agent) <--links--> scheduler     (core.claims, claims_link.py)
     we dial (station_join.py) ------------------^     |
                                                       +-- over: goodbye, lease --> agent stops, all its files go,
                                                                                    a new agent, free
 
-Only the process, its directory and the cache of blobs last longer than a claim.
+Only the process, its directory, the cache of blobs and what is owed to durable schedulers last longer than a claim.
 """
 
 from __future__ import annotations
@@ -15,19 +15,23 @@ import contextlib
 import os
 import platform
 import time
+from collections.abc import Callable
 
 from lightwork.config import timers
 from lightwork.config.paths import user_name
 from lightwork.kit.clock import monotonic_ns
+from lightwork.kit.owner_log import OwnerLog
 from lightwork.kit.tasks import spawn as spawn_task
+from lightwork.kit.text import span
 from lightwork.kit.version import __version__
 from lightwork.model.errors import AlreadyConnected, LightworkError, LinkBroken, NodeBusy, PeerError
+from lightwork.node.core.claims import Claims
+from lightwork.node.core.tenure import STALE
 from lightwork.node.service.agent import Agent
-from lightwork.node.service.claims import Claims
 from lightwork.node.service.claims_link import Claim, named, session_of
+from lightwork.node.service.durable import keep_for
 from lightwork.node.service.station_agents import Agents, StationOptions
 from lightwork.node.service.station_home import Home
-from lightwork.node.service.station_log import StationLog
 from lightwork.transport.link import Batch, Link, Receiver
 from lightwork.wire.dialogue import BUSY, CONNECTED
 from lightwork.wire.messages import PROTOCOL, Hello, Refused
@@ -40,7 +44,7 @@ Batches = list[tuple[Link, Batch]]
 class Station(Receiver):
     """Everything of a node program but where its links come from."""
 
-    def __init__(self, options: StationOptions, home: Home, log: StationLog) -> None:
+    def __init__(self, options: StationOptions, home: Home, log: OwnerLog) -> None:
         self.options = options
         self.home = home
         self.log = log
@@ -53,6 +57,7 @@ class Station(Receiver):
         self._early: Batches = []
         self._again = ""
         self._pause_s = 0.0
+        self.on_over: Callable[[Claim], None] = lambda claim: None
         self._parting: Link | None = None
         self._parted = asyncio.Event()
 
@@ -113,23 +118,42 @@ class Station(Receiver):
             return Refused(ROLE, f"this is a node: it works for schedulers, not for a {hello.role}")
         if self.leaving and (self.claim is None or self.claim.session != session_of(hello)):
             return Refused(LEAVING, f"node {self.home.name} is being stopped")
-        if self.claim is not None:
-            self.claim.overdue()  # then it is over now
+        if self._is_stale(hello):
+            return self._stale(hello)
+        claim = self.claim
+        if claim is not None and not claim.overdue():  # else it is over now
+            self.claims.unreachable, self.claims.orphans = claim.unreachable, claim.orphans
         who = named(hello)
         reason = self.claims.asked(session_of(hello), who, monotonic_ns(), time.strftime("%H:%M:%S"))
         if reason:
             self.log.say(f"{who} waits: this node is {reason}", who)
             return Refused(BUSY, reason, "it is asked again until it is free")
-        if self.claim is not None and self.claim.sound():
+        if self.claim is not None and self.claim.sound() and hello.epoch <= self.claim.epoch:
             return Refused(CONNECTED, f"node {self.home.name} is connected with this scheduler already")
         return None
+
+    def _is_stale(self, hello: Hello) -> bool:
+        return not self.home.epochs.admits(session_of(hello), hello.epoch)
+
+    def _stale(self, hello: Hello) -> Refused:
+        """Said to an earlier life of a scheduler: whatever it believes, another one goes on with its work."""
+        who, latest = named(hello), self.home.epochs.seen[session_of(hello)]
+        self.log.say(f"{who} is refused: life {hello.epoch} of it, and life {latest} was here", f"stale {who}")
+        return Refused(STALE, f"node {self.home.name} works for a later life of this scheduler: {latest}")
 
     def check_scheduler(self, hello: Hello) -> Refused | None:
         """Is this one who may have us? For who dials."""
         if hello.role == "scheduler":
-            return None
+            return self._stale(hello) if self._is_stale(hello) else self._may_replace(hello)
         hint = "a node joins schedulers; other nodes are found by these"
         return Refused(ROLE, f"what answers there is a {hello.role}, no scheduler", hint)
+
+    def _may_replace(self, hello: Hello) -> Refused | None:
+        """Another one may answer where ours was; but what runs for a durable one is not given up for that."""
+        claim = self.claim
+        if claim is None or claim.session == session_of(hello) or not claim.epoch or claim.overdue():
+            return None
+        return Refused(BUSY, f"node {self.home.name} still works for {named(claim.peer)}, who was there before")
 
     # --- links (Receiver) ---
 
@@ -139,6 +163,7 @@ class Station(Receiver):
             self.claim.overdue()  # if we were stopped ourselves, nothing goes on
         claim = self.claim
         if claim is not None and claim.session == session_of(link.peer):
+            self.home.seen(claim.session, link.peer.epoch)
             self.log.say(f"connected with {named(claim.peer)} again")
             claim.attach(link)
         elif claim is not None:  # by our own dialling: another scheduler has taken the place of ours
@@ -166,9 +191,9 @@ class Station(Receiver):
         claim = self.claim
         if claim is not None and link is claim.link:
             reason = f": {error.args[0]}" if error is not None and error.args else ""
-            lease = f"it has {claim.left_s():.0f} s to come back"
+            lease = f"it has {span(round(claim.left_s()))} to come back"
             self.log.say(f"the connection with {named(claim.peer)} is lost{reason}; {lease}")
-            claim.detach()
+            claim.detach(link)
 
     def link_refused(self, address: str, error: LightworkError) -> None:
         """A stranger, or one with another secret. (Who was told to wait is told of in `check`; who left without a
@@ -195,12 +220,27 @@ class Station(Receiver):
             agent.news = []
             agent.hands.spool.clear()
         self.home.claimed(session)
+        if peer.epoch and not self._keeps_for(agent, session, peer.epoch):
+            link.abort()
+            self.over("")
+            return
         self.claim = Claim(self, agent, peer, again)
         self.log.say(f"claimed by {named(peer)} at {link.address}")
         if again:
-            self.claim.adopt(link)
+            self.claim.begin_on(link)
         else:
             self.claim.attach(link)
+
+    def _keeps_for(self, agent: Agent, session: str, epoch: int) -> bool:
+        """Whether what a durable scheduler is owed can be kept here."""
+        self.home.seen(session, epoch)
+        try:
+            agent.damaged(keep_for(agent, session))
+        except OSError as error:
+            self.log.say(f"nothing can be kept in {self.home.directory}: {error}", "keep")
+            self._pause_s = AGAIN_S
+            return False
+        return True
 
     def over(self, why: str, again: Link | None = None) -> None:
         """A claim is over (Owner)."""
@@ -208,6 +248,8 @@ class Station(Receiver):
         if claim is not None:
             claim.close(again)
             self.log.say(f"the claim of {named(claim.peer)} is over: {why}")
+            if again is None:
+                self.on_over(claim)
         self._wait(again)
         self._again = claim.number if claim is not None and again is not None else ""
         if again is None:

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from msgspec import Struct
 
+from lightwork.config import paths
+from lightwork.kit.owner_log import OwnerLog
 from lightwork.node.service.agent import Agent, AgentOptions
 from lightwork.node.service.interpreter_search import InterpreterSearch
 from lightwork.node.service.interpreters import Interpreters
 from lightwork.node.service.own_arenas import OwnArenas
 from lightwork.node.service.station_home import Home
-from lightwork.node.service.station_log import StationLog
 
 THREADS_S = 60.0
 
@@ -30,12 +31,14 @@ class StationOptions(Struct, kw_only=True):
     pythons: tuple[str, ...] = ()
     nice: int = 0
     portable: bool = False
+    private: bool = False  # of one program on this machine: its own interpreter alone, and nobody else ever has it
+    lasting: str = ""  # the node directory that relative `dest_path`s are in; "": this one's `dest`
 
 
 class Agents:
     """Makes and ends them. What lasts longer (interpreters, threads) is kept here."""
 
-    def __init__(self, options: StationOptions, home: Home, log: StationLog) -> None:
+    def __init__(self, options: StationOptions, home: Home, log: OwnerLog) -> None:
         self.current: Agent | None = None
         self._options = options
         self._home = home
@@ -67,13 +70,15 @@ class Agents:
             name=home.name,
             slots=options.slots,
             directory=home.directory,
-            lasting=home.lasting,
+            lasting=paths.node_directory(options.lasting) if options.lasting else home.lasting,
+            address="127.0.0.1" if options.private else "",
             arenas=arenas.places,
             arguments=arenas.arguments,
             results=arenas.results,
             portable=options.portable,
             sole=True,
             identity=home.identity,
+            era=home.era,
             labels=options.labels,
             interpreters=interpreters,
             nice=options.nice,
@@ -83,6 +88,9 @@ class Agents:
         """Once, for all agents. UserError: one that our owner named does not work."""
         if self._interpreters is None:
             found = Interpreters()
+            if self._options.private:
+                self._interpreters = found
+                return found
             search = self._search = InterpreterSearch(found, self._home.directory / "interpreters.json")
             for remark in await search.name(self._options.pythons):
                 self._log.say(remark)
@@ -97,6 +105,8 @@ class Agents:
             await agent.stop()
             await self._wait_for_threads()
             await asyncio.get_running_loop().run_in_executor(None, agent.directories.clear)
+            if agent.custody is not None:
+                await agent.harvest()
         if self._arenas is not None:
             self._arenas.close()
             self._arenas = None

@@ -44,7 +44,7 @@ class Stock:
     """What attempts left here for others: large results and files, until they are freed."""
 
     def __init__(self, station: Station) -> None:
-        self._agent = station.agent
+        self._station, self._agent = station, station.agent
         self._last: list[str] = []
         self._since = 0.0
 
@@ -54,7 +54,11 @@ class Stock:
         if agent is None:
             return 0
         found = [str(token) for token in agent.hands.results.tokens()]
-        found += sorted(os.listdir(agent.directories.spool))
+        custody = agent.custody
+        if custody is None:
+            found += sorted(os.listdir(agent.directories.spool))
+        elif self._station.claim is not None and not self._station.claim.unreachable:
+            found += ["not settled"] * custody.keeping.count()
         state = [*found, f"{agent.hands.results.served} bytes"]
         if state != self._last:
             self._last, self._since = state, now

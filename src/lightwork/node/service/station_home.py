@@ -2,20 +2,26 @@
 
 <node directory>/identity   random, made once: by it a scheduler knows the node again after a restart
                  claim      the session of the scheduler that has us; gone when the claim is over
+                 epochs     the latest life of each durable scheduler that was here
+                 era        era.py
                  dest/      where relative `dest_path`s are, beyond claims
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import secrets
 from pathlib import Path
 
+import msgspec
+
 from lightwork.config import paths
 from lightwork.model.errors import StartFailed
+from lightwork.node.core.tenure import Epochs
+from lightwork.node.service.era import Era
 from lightwork.node.service.lock import Lock
+from lightwork.node.service.small_files import read_text, write_text
 
 LOCK_NAME = "node.lock"
 SEVERAL_MAX = 1000
@@ -31,13 +37,22 @@ class Home:
         self._lock = lock
         self._claim = directory / "claim"
         self.identity = self._make_identity()
-        self.last_session = self._read(self._claim)  # of a predecessor that was killed within a claim
+        self.era = Era(directory / "era")
+        self.last_session = read_text(self._claim)  # of a predecessor that was killed within a claim
         self.lasting = directory / "dest"
+        self._epochs_file = directory / "epochs"
+        self.epochs = Epochs(_read_epochs(self._epochs_file))
 
     def claimed(self, session: str) -> None:
         """A scheduler has us."""
         with contextlib.suppress(OSError):  # no room: then nobody is told what was left, if we are killed
-            _write(self._claim, session)
+            write_text(self._claim, session)
+
+    def seen(self, scheduler: str, epoch: int) -> None:
+        """This life of a durable scheduler is here: none before it is obeyed any more."""
+        if self.epochs.note(scheduler, epoch):
+            with contextlib.suppress(OSError):  # no room: then it is known as long as we live
+                write_text(self._epochs_file, msgspec.json.encode(self.epochs.seen).decode())
 
     def freed(self) -> None:
         """Nobody has."""
@@ -51,18 +66,11 @@ class Home:
 
     def _make_identity(self) -> str:
         path = self.directory / "identity"
-        found = self._read(path)
+        found = read_text(path)
         if not _IDENTITY.fullmatch(found):
             found = secrets.token_hex(16)
-            _write(path, found)
+            write_text(path, found)
         return found
-
-    @staticmethod
-    def _read(path: Path) -> str:
-        try:
-            return path.read_text(encoding="utf-8", errors="replace").strip()
-        except FileNotFoundError:
-            return ""
 
 
 def take_home(name: str = "") -> Home:
@@ -80,9 +88,16 @@ def take_home(name: str = "") -> Home:
     raise StartFailed(f"there are {SEVERAL_MAX:,} nodes called {name} on this machine")
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.write_text(text + "\n", encoding="utf-8")
-    os.chmod(draft, 0o600)
-    os.replace(draft, path)
+def home_in(directory: str, name: str) -> Home:
+    """Just this directory, for a node that is called `name`. StartFailed: another lives there."""
+    path = paths.node_directory(directory)
+    lock = Lock(path / LOCK_NAME)
+    lock.take()
+    return Home(name, path, lock)
+
+
+def _read_epochs(path: Path) -> dict[str, int]:
+    try:
+        return msgspec.json.decode(read_text(path) or "{}", type=dict[str, int])
+    except msgspec.DecodeError:  # not ours
+        return {}

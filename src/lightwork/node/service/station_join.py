@@ -12,6 +12,7 @@ from lightwork.kit.text import span
 from lightwork.model.errors import LightworkError, Unreachable
 from lightwork.node.service.claims_link import named
 from lightwork.node.service.station import Station
+from lightwork.transport.address import TCP, split
 from lightwork.transport.endpoint import connect
 from lightwork.transport.link import Batch, Link, Receiver
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 FIRST_MINUTE_S = 60.0
 AT_ONCE_S = 0.1  # after a link that was up broke
+HERE_S = 0.2  # between two tries on this machine, in the first minute: they cost next to nothing
 SUBJECT = "join"
 
 
@@ -31,6 +33,7 @@ class Joiner(Receiver):
     ) -> None:
         self._station = station
         self._address = address
+        self._far = split(address)[0] == TCP
         self._encryption = encryption
         self._on_try = on_try  # told whom we joined, or "" if that failed
         self._link: Link | None = None
@@ -55,7 +58,7 @@ class Joiner(Receiver):
                 await self._lost.wait()
                 since = loop.time()
             first = loop.time() - since < FIRST_MINUTE_S
-            again_s = timers.RETRY_S if first else timers.RETRY_MAX_S
+            again_s = (timers.RETRY_S if self._far else HERE_S) if first else timers.RETRY_MAX_S
             await asyncio.sleep(AT_ONCE_S if joined else again_s)
 
     async def _try(self) -> bool:
@@ -76,7 +79,8 @@ class Joiner(Receiver):
         text = str(error.args[0]) if isinstance(error, LightworkError) and error.args else str(error)
         if not isinstance(error, Unreachable):
             text = f"cannot join {self._address.partition(':')[2]}: {text}"
-        self._station.log.say(f"{text}{hint}; tried again every {span(timers.RETRY_S)}, later less often", SUBJECT)
+        again = span(timers.RETRY_S if self._far else HERE_S)
+        self._station.log.say(f"{text}{hint}; tried again every {again}, later less often", SUBJECT)
         self._on_try("")
 
     # --- the link (Receiver) ---

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from lightwork.config import ports
 from lightwork.kit.text import count, listed
 from lightwork.node.service.station import Station
-from lightwork.transport.address import ALL, TCP, join_host_port, network_address, split, split_host_port
+from lightwork.transport.address import ALL, TCP, join_host_port, names_port, split, split_host_port
 from lightwork.transport.beacon import Answerer
 from lightwork.transport.endpoint import Listener, listen
-from lightwork.transport.interfaces import Interface, interfaces
+from lightwork.transport.interfaces import Interface, interfaces, reachable
 
 if TYPE_CHECKING:
     from lightwork.transport.tls import Encryption
@@ -54,8 +54,7 @@ async def open_door(station: Station, address: str, encryption: Encryption | Non
 
 def port_is_free_to_choose(text: str) -> bool:
     """Whether the owner named no port: then the next free one will do."""
-    first, second = (network_address(text, port, listening=True) for port in (ports.NODE, ports.NODE + 1))
-    return first != second
+    return not names_port(text)
 
 
 def listening_line(name: str, slots: int, address: str, here: Callable[[], list[Interface]] = interfaces) -> str:
@@ -69,10 +68,3 @@ def listening_line(name: str, slots: int, address: str, here: Callable[[], list[
     at = listed([join_host_port(one, port) for one in hosts], SHOWN_MAX)
     ways = [f'nodes=["{one if port == ports.NODE else join_host_port(one, port)}"]' for one in hosts[:SHOWN_MAX]]
     return f"{with_slots} at {at}: JobCluster(f, {' or '.join(ways)})"
-
-
-def reachable(here: list[Interface]) -> list[str]:
-    """The addresses by which others may reach us; IPv4 first, for it is shorter to write."""
-    found = [one for one in here if not one.loopback and not one.link_local]
-    found.sort(key=lambda one: one.v6)
-    return list(dict.fromkeys(one.address for one in found)) or ["127.0.0.1"]

@@ -2,6 +2,8 @@
 
 TERM, Ctrl-C --> drain (station_drain.py) --> goodbye --> exit 0          a second one: at once, all is killed
 USR1 --------------^  from a job, if the owner allows it (worker.context.node_shutdown)
+
+A private node (station_private.py) has one scheduler in its life, and ends with that claim.
 """
 
 from __future__ import annotations
@@ -14,18 +16,19 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
-from lightwork.config import ports
+from lightwork.config import ports, timers
 from lightwork.config.paths import runtime_directory
 from lightwork.kit.loop import INTERRUPTS, on_terminate
+from lightwork.kit.owner_log import OwnerLog
 from lightwork.kit.tasks import spawn as spawn_task, stop as stop_task
 from lightwork.model.errors import UserError
+from lightwork.node.service.claims_link import Claim
 from lightwork.node.service.station import Station
 from lightwork.node.service.station_agents import StationOptions
 from lightwork.node.service.station_drain import drain
-from lightwork.node.service.station_home import take_home
+from lightwork.node.service.station_home import home_in, take_home
 from lightwork.node.service.station_join import Joiner
 from lightwork.node.service.station_listen import Door, listening_line, open_door, port_is_free_to_choose
-from lightwork.node.service.station_log import StationLog
 from lightwork.security.credential import Credential, check_reach
 from lightwork.transport.address import ALL, TCP, local_address, network_address, split
 
@@ -46,6 +49,8 @@ class ProgramOptions(Struct, kw_only=True):
     credential: Credential | None = None
     weak_secret: bool = False
     client_shutdown: bool = False
+    private: bool = False  # it ends with its first claim, or if nobody has claimed it for as long as orphans live
+    directory: str = ""  # just this one, below all node directories; "": the one that goes with the name
     station: StationOptions
 
 
@@ -71,12 +76,13 @@ class Program:
     def __init__(self, options: ProgramOptions, report: Report) -> None:
         self._options = options
         self._report = report
-        self._log = StationLog()
+        self._log = OwnerLog()
         self._station: Station | None = None
         self._door: Door | None = None
         self._joiner: Joiner | None = None
         self._joined = False
         self._reason = "its owner has stopped it"
+        self.left = False  # its scheduler has said goodbye
         self._asked = 0  # how often we were asked to end
         self._ending = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -86,9 +92,13 @@ class Program:
         on_terminate(self._stop_asked, INTERRUPTS)
         self._let_jobs_stop_us()
         address, encryption = await self._prepared()
-        home = take_home(self._options.name)
+        options = self._options
+        home = home_in(options.directory, options.name) if options.directory else take_home(options.name)
         self._report.at_home(home.name)
         station = self._station = Station(self._options.station, home, self._log)
+        if options.private:
+            station.on_over = self._claim_over
+            asyncio.get_running_loop().call_later(timers.ORPHAN_S, self._not_claimed)
         try:
             await station.start()
             if self._options.join:
@@ -105,8 +115,18 @@ class Program:
     def _stop_asked(self) -> None:
         self._asked += 1
         self._ending.set()
-        if self._asked > 1:
+        if self._asked > 1 or self._options.private:
             self._at_once.set()
+
+    def _claim_over(self, claim: Claim) -> None:
+        """Of a private node: there will be no other."""
+        self.left = claim.left
+        self._at_once.set()
+        self._ending.set()
+
+    def _not_claimed(self) -> None:
+        if self._station is None or self._station.claim is None:
+            self._ending.set()
 
     def _let_jobs_stop_us(self) -> None:
         """By a signal to the process that this variable names: also from a cleanup, which has no channel to us."""

@@ -11,6 +11,8 @@ channel to its end, and only then are so many records drained.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from lightwork.config.timers import TAKE_BACK_S
@@ -63,6 +65,9 @@ class Owner(Protocol):
 
     def heard(self, worker: int, frame: Frame) -> None:
         """What concerns neither attempts nor output."""
+
+    def hold(self, ring: Ring, tokens: list[int], release: Callable[[], None]) -> None:
+        """A lasting ring has something that must stay until the ends of these attempts are kept; then `release`."""
 
     def distrust(self, worker: int, error: Exception) -> None:
         """What this worker says cannot be understood: its memory is no longer its own."""
@@ -121,6 +126,12 @@ class WorkerLink:
             self.ring.claim(token)
             self._loop.call_later(TAKE_BACK_S, self._own, token, limit)
 
+    def written(self, token: int) -> Output | None:
+        """What this attempt has written, as far as we have read it; None: it does not run here."""
+        if token in self._claimed:
+            return self._claimed[token]
+        return Output(0) if self.ring.running == token else None
+
     # --- news ---
 
     def on_readable(self) -> None:
@@ -168,22 +179,34 @@ class WorkerLink:
         news = on.WorkerDied(self.number, self.ring.started, self.ring.started_ns, death, with_keeper)
         self._regions.release_all()
         self.close()
+        if self.ring.lasting:
+            self._owner.hold(self.ring, [news.started], self._remove)
         self._owner.post(news)
 
     def not_started(self, errno: int, message: str) -> None:
         """There never was a process."""
         self._regions.release_all()
         self.close()
+        self._remove()
         self._owner.not_started(self.number, errno, message)
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Let go of everything; but a lasting ring stays as a file, until it is removed."""
         self.dead = True
         if self.line is not None:
             self.line.close()
         if self.pipes is not None:
             self.pipes.close()
         self.ring.close()
+        if not self.ring.lasting:
+            self._remove()
+
+    def discard(self) -> None:
+        """It never ran anything."""
+        self.close()
+        self._remove()
+
+    def _remove(self) -> None:
         self.ring.path.unlink(missing_ok=True)
 
     # --- frames ---
@@ -252,6 +275,8 @@ class WorkerLink:
         self._hand_on(records)
 
     def _hand_on(self, records: Records) -> None:
+        if records.until is not None:
+            self._owner.hold(self.ring, records.others + records.tokens, partial(self.ring.free, records.until))
         self._owner.post(
             on.JobsEnded(
                 self.number,
@@ -271,6 +296,13 @@ class WorkerLink:
 
     def _undrained(self) -> list[int]:
         return self.ring.undrained()
+
+    def begun(self, now_ns: int) -> dict[int, int]:
+        """Attempts that have started and whose end was not handed on; each so many ns ago."""
+        found = dict.fromkeys(self._undrained(), 0)
+        if self.ring.started:
+            found[self.ring.started] = max(now_ns - self.ring.started_ns, 0)
+        return found
 
     def _own(self, token: int, limit: int) -> None:
         self._claiming = False

@@ -8,5 +8,6 @@ Law: no clock, chance, socket, loop, process or log in here; a table changes onl
                            +--> attempts, endings    what becomes of a job
                            +--> placement, takeback  queue x nodes -> Assign, Revoke
     commands <-------------+    explain              why a job waits, by placement's own predicates
+                                views, listing       what people who look in are told
                                 check                what must always hold
 """

@@ -49,6 +49,12 @@ class Entry(Struct, gc=False):
     grant: Grant | None = None
     end: End | None = None
     spent: tuple[tuple[Attempt, bool, bool], ...] = ()  # attempt, blame, retry
+    told: tuple[int, ...] = ()  # the token of each of these, if its node has told its end; else 0
+
+    def files(self) -> tuple[File, ...]:
+        """All blobs that it needs."""
+        stored = (self.stored,) if self.stored is not None else ()
+        return (*self.options.files, *stored, *(self.end.files if self.end is not None else ()))
 
     @property
     def deaths(self) -> int:
@@ -67,12 +73,14 @@ class Account:
     __slots__ = (
         "computations",
         "entries",
+        "first",
         "host",
         "incarnation",
         "keys",
         "lasting",
         "name",
         "next_number",
+        "refused",
         "unended",
         "user",
         "wishes",
@@ -84,6 +92,8 @@ class Account:
         self.lasting = False
         self.user = self.host = ""
         self.next_number = 0
+        self.first = 0  # of the jobs of this life
+        self.refused: list[tuple[int, int]] = []  # from, up to: jobs of this life that were not taken
         self.computations: dict[str, Computation] = {}
         self.wishes: list[Wanted] = []
         self.entries: dict[int, Entry] = {}
@@ -98,17 +108,19 @@ class Account:
 def facts_of(account: Account) -> Iterator[fact.Fact]:
     """Facts that make an equal account."""
     name = account.name
-    yield fact.SessionOpened(name, account.incarnation, account.lasting, account.user, account.host)
+    yield fact.SessionOpened(name, account.incarnation, account.lasting, account.user, account.host, account.first)
     if account.wishes:
         yield fact.Wished(name, list(account.wishes))
     for computation in account.computations.values():
         yield fact.Defined(name, computation)
     for entries in _alike(account.entries.values()):
         yield _submitted_of(name, entries)
+    for first, upto in account.refused:
+        yield fact.Skipped(name, upto, first)
     yield fact.Skipped(name, account.next_number)
     for entry in account.entries.values():
-        for attempt, blame, retry in entry.spent:
-            yield fact.Spent(name, entry.number, attempt, blame, retry)
+        for (attempt, blame, retry), told in zip(entry.spent, entry.told, strict=True):
+            yield fact.Spent(name, entry.number, attempt, blame, retry, told)
         if entry.grant is not None:
             yield fact.Granted(name, entry.grant.node, entry.grant.era, [entry.number], [entry.grant.token])
     cancelled = [entry.number for entry in account.entries.values() if entry.cancelled]

@@ -2,51 +2,118 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from lightwork.config import limits
 from lightwork.model.states import JobState
+from lightwork.scheduler.core.accord import accord
+from lightwork.scheduler.core.jobs import Job
+from lightwork.scheduler.core.retries import OWN_ENDS
+from lightwork.scheduler.core.sessions import Session
 from lightwork.scheduler.core.state import State
+from lightwork.scheduler.core.twins import runs
 
 
 def check(state: State) -> list[str]:
     """Sentences about what is wrong; empty if all is well."""
-    return [*_attempts(state), *_jobs(state), *_queue(state)]
+    return [*_attempts(state), *_jobs(state), *_queue(state), *_running(state), *_counts(state), *accord(state)]
 
 
-def _attempts(state: State) -> list[str]:
-    wrong = []
+def _attempts(state: State) -> Iterator[str]:
     seen: set[int] = set()
     for node in state.nodes.values():
         for token, job in node.attempts.items():
-            if job.token != token or job.node != node.name:
-                wrong.append(f"attempt {token} on {node.name} is of job {job.number}, which says {job.token}")
+            if (node.name, token) not in job.live():
+                yield f"attempt {token} on {node.name} is of job {job.number}, which says {job.live()}"
+            if state.sessions[job.group.session].jobs.get(job.number) is not job:
+                yield f"attempt {token} on {node.name} is of job {job.number}, which is over"
             if token in seen:
-                wrong.append(f"attempt {token} is on two nodes")
+                yield f"attempt {token} is on two nodes"
             seen.add(token)
         if node.held_bytes != sum(job.size for job in node.attempts.values()):
-            wrong.append(f"node {node.name} counts {node.held_bytes} bytes of arguments")
+            yield f"node {node.name} counts {node.held_bytes} bytes of arguments"
         if sum(node.held.values()) != len(node.attempts):
-            wrong.append(f"node {node.name} counts {sum(node.held.values())} held of {len(node.attempts)}")
-    return wrong
+            yield f"node {node.name} counts {sum(node.held.values())} held of {len(node.attempts)}"
 
 
-def _jobs(state: State) -> list[str]:
-    wrong = []
+def _jobs(state: State) -> Iterator[str]:
     for session in state.sessions.values():
-        for number, job in session.jobs.items():
-            if job.state >= JobState.FINISHED:
-                wrong.append(f"job {number} has ended ({job.state.name}) and is still in the table")
-            if job.node and state.nodes[job.node].attempts.get(job.token) is not job:
-                wrong.append(f"job {number} believes it is on {job.node}")
-            if job.state is JobState.RUNNING and not job.node:
-                wrong.append(f"job {number} is RUNNING nowhere")
-    return wrong
+        for job in session.jobs.values():
+            yield from _job(state, job)
+        groups = [job.group for job in session.jobs.values()]
+        for group in set(groups):
+            if group.live != groups.count(group):
+                yield f"a group of {group.computation} counts {group.live} jobs of {groups.count(group)}"
 
 
-def _queue(state: State) -> list[str]:
+def _job(state: State, job: Job) -> Iterator[str]:
+    number, live = job.number, job.live()
+    if job.state >= JobState.FINISHED:
+        yield f"job {number} has ended ({job.state.name}) and is still in the table"
+    for node, token in live:
+        if state.nodes[node].attempts.get(token) is not job:
+            yield f"job {number} believes it is on {node}"
+    if job.state is JobState.RUNNING and not job.node:
+        yield f"job {number} is RUNNING nowhere"
+    if job.twin is not None:
+        yield from _twin(job)
+    extra = job.extra
+    past = len(extra.history) if extra is not None else 0
+    if job.attempts != past + len(live):
+        yield f"job {number} counts {job.attempts} attempts: {past} are over, {len(live)} are out"
+    if extra is not None:
+        yield from _past(job)
+
+
+def _twin(job: Job) -> Iterator[str]:
+    options, twin = job.group.options, job.twin
+    if options.reentrant is not True or options.node:
+        yield f"job {job.number} has two attempts, and may not"
+    if twin is not None and (not job.node or twin.node == job.node or twin.token <= job.token):
+        yield f"job {job.number} on {job.node or 'no node'} has a twin on {twin.node}"
+
+
+def _past(job: Job) -> Iterator[str]:
+    extra, options = job.more(), job.group.options
+    if extra.retried > options.retries:
+        yield f"job {job.number} was retried {extra.retried} times of {options.retries}"
+    if extra.retried != sum(attempt.how in OWN_ENDS for attempt in extra.history):
+        yield f"job {job.number} was retried {extra.retried} times, its history says otherwise"
+    if job.deaths >= limits.DEATHS_MAX:
+        yield f"job {job.number} has killed {job.deaths} workers and goes on"
+    if extra.due_ns and (job.node or job.state is not JobState.QUEUED):
+        yield f"job {job.number} waits to be tried again, and is {job.state.name} on {job.node or 'no node'}"
+
+
+def _queue(state: State) -> Iterator[str]:
     waiting = [job for session in state.sessions.values() for job in session.jobs.values() if not job.node]
+    delayed = {id(job) for job in state.delays}
     lines = {id(job) for _, line in state.queue.lines() for job in line if job.state < JobState.FINISHED}
-    wrong = [f"job {job.number} waits in no line" for job in waiting if id(job) not in lines]
-    if len(lines) != len(waiting):
-        wrong.append(f"{len(lines)} jobs stand in line, {len(waiting)} wait")
-    if state.queue.size != len(waiting):
-        wrong.append(f"the queue counts {state.queue.size}, {len(waiting)} wait")
-    return wrong
+    yield from (f"job {job.number} waits in no line" for job in waiting if id(job) not in lines | delayed)
+    if lines & delayed or len(lines) + len(delayed) != len(waiting):
+        yield f"{len(lines)} jobs stand in line, {len(delayed)} outside, {len(waiting)} wait"
+    if state.queue.size + state.delays.size != len(waiting):
+        yield f"the queue counts {state.queue.size}, and {state.delays.size} outside; {len(waiting)} wait"
+    for group, line in state.queue.lines():
+        ordinals = [job.ordinal for job in line]
+        if ordinals != sorted(ordinals) or any(job.group is not group for job in line):
+            yield f"a line of {group.computation} is out of order"
+
+
+def _running(state: State) -> Iterator[str]:
+    """Attempts that are known to have started are looked at."""
+    for node in state.nodes.values():
+        for token, job in node.attempts.items():
+            granted = job.group.options.reentrant is False  # RUNNING from the grant on, started or not
+            if runs(job, token) and token not in state.running and not granted:
+                yield f"attempt {token} of job {job.number} runs, and nobody looks at it"
+
+
+def _counts(state: State) -> Iterator[str]:
+    sessions: list[Session] = list(state.sessions.values())
+    if any(session.twins_won > session.twins_started for session in sessions):
+        yield "more twins have won than were started"
+    if state.retried < sum(session.retried for session in sessions):
+        yield "sessions count more retries than there were"
+    if state.delays.size and not state.restoring and not state.now_ns < state.wake_ns <= state.delays.next_ns():
+        yield f"jobs are to be tried again at {state.delays.next_ns()}, and we sleep until {state.wake_ns}"

@@ -101,6 +101,7 @@ class JobsSubmitted(Event):
     ids: list[bytes] = []
     prints: list[bytes] = []
     stored: list[tuple[int, File]] = []  # index, blob of ours that the argument is in
+    problem: str = ""  # why what they need could not be stored
 
 
 class JobsCancelled(Event):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from lightwork.config import limits
 from lightwork.model.errors import ProtocolError
 from lightwork.model.states import ClusterEvent, JobState
-from lightwork.scheduler.core import commands as do, events as on
+from lightwork.scheduler.core import attaching, commands as do, events as on, facts as fact, submitting
 from lightwork.scheduler.core.endings import failure_outcome
 from lightwork.scheduler.core.jobs import Job
 from lightwork.scheduler.core.nodes import Standing
@@ -20,9 +20,11 @@ from lightwork.wire import outcome
 
 def on_client_joined(state: State, event: on.ClientJoined) -> Commands:
     """A session begins; it is told which nodes there are."""
+    if state.ledger is not None:
+        return attaching.join(state, state.ledger, event)
     if event.session in state.sessions:
         raise ProtocolError(f"session {event.session} is open already")
-    session = state.sessions[event.session] = Session(event.session)
+    session = state.sessions[event.session] = Session(event.session, event.user, event.host, state.now_ns)
     ready = ClusterEvent.NODE_READY
     commands: Commands = [do.TellNode(event.session, ready, node.status()) for node in state.nodes.values()]
     return commands + [command for node in list(state.nodes.values()) for command in meet(state, session, node)]
@@ -36,9 +38,11 @@ def on_client_lost(state: State, event: on.ClientLost) -> Commands:
     session.closing = True
     commands = _stop(session.jobs.values(), now=True)
     for job in list(session.jobs.values()):
-        if job.node:
-            state.nodes[job.node].let_go(job.token)
+        for node, token in job.live():
+            state.nodes[node].let_go(token)
         state.end(session, job, JobState.CANCELLED)
+    if state.ledger is not None and session.name in state.ledger.sessions:
+        state.record(fact.SessionEnded(session.name))
     return commands + state.release(session)
 
 
@@ -57,6 +61,16 @@ def on_client_drained(state: State, event: on.ClientDrained) -> Commands:
     return []
 
 
+def on_storage_full(state: State, event: on.StorageFull) -> Commands:
+    """New jobs are refused as long as there is no room for them."""
+    if event.full == state.full:
+        return []
+    state.full = event.full
+    text, hint = (submitting.FULL, submitting.FULL_HINT) if event.full else ("the scheduler's disk has room again", "")
+    level = "warning" if event.full else "info"
+    return [do.Warn(session, level, text, hint) for session in state.sessions]
+
+
 def on_close_asked(state: State, event: on.CloseAsked) -> Commands:
     """The session ends when its jobs have."""
     session = state.sessions[event.session]
@@ -68,7 +82,9 @@ def on_close_asked(state: State, event: on.CloseAsked) -> Commands:
 def on_computation_defined(state: State, event: on.ComputationDefined) -> Commands:
     """Jobs may name it from now on; a repetition changes nothing."""
     computations = state.sessions[event.session].computations
-    computations.setdefault(event.computation.digest, ComputationRecord(event.computation))
+    if event.computation.digest not in computations:
+        computations[event.computation.digest] = ComputationRecord(event.computation)
+        state.record(fact.Defined(event.session, event.computation))
     return []
 
 
@@ -76,6 +92,10 @@ def on_jobs_submitted(state: State, event: on.JobsSubmitted) -> Commands:
     """New jobs join the queue. Those that came before (the client repeats them after an interrupt) change nothing."""
     session = state.sessions[event.session]
     known = max(0, session.next_number - event.first)
+    if state.ledger is not None:
+        refused = submitting.refuse(state, state.ledger, session, event, known)
+        if refused is not None:
+            return refused
     payloads = event.payloads[known:] if known else event.payloads
     if not payloads:
         return []
@@ -90,8 +110,9 @@ def on_jobs_submitted(state: State, event: on.JobsSubmitted) -> Commands:
     state.ordinal += len(jobs)
     group.live += len(jobs)
     state.queue.add(group, jobs)
+    accepted = submitting.write_down(state, session, event, known, jobs) if state.ledger is not None else []
     record = session.computations[event.computation]
-    return fail_if_hopeless(state, session, record) if record.failed else []
+    return accepted + (fail_if_hopeless(state, session, record) if record.failed else [])
 
 
 def on_jobs_cancelled(state: State, event: on.JobsCancelled) -> Commands:
@@ -105,6 +126,7 @@ def cancel(state: State, session: Session, numbers: Iterable[int]) -> Commands:
     deliveries = Deliveries("")
     handed_out: list[Job] = []
     status, body = failure_outcome(outcome.CANCELLED, "JobCancelled", "cancelled before it started")
+    again = failure_outcome(outcome.CANCELLED, "JobCancelled", "cancelled while it waited to be tried again")
     unreachable = failure_outcome(outcome.CANCELLED, "JobCancelled", "cancelled; its node is presumed dead")
     for number in numbers:
         job = session.jobs.get(number)
@@ -118,16 +140,19 @@ def cancel(state: State, session: Session, numbers: Iterable[int]) -> Commands:
         elif job.node:
             handed_out.append(job)
         else:
-            deliveries.of(session.name).add(job, JobState.CANCELLED, status, body)
+            tried = again if job.extra is not None and job.extra.due_ns else (status, body)
+            deliveries.of(session.name).add(job, JobState.CANCELLED, *tried)
             state.end(session, job, JobState.CANCELLED)
+    if handed_out and state.ledger is not None:
+        state.record(fact.CancelAsked(session.name, [job.number for job in handed_out]))
     return _stop(handed_out) + deliveries.finish()
 
 
 def _stop(jobs: Iterable[Job], *, now: bool = False) -> Commands:
     tokens: dict[str, list[int]] = {}
     for job in jobs:
-        if job.node:
-            tokens.setdefault(job.node, []).append(job.token)
+        for node, token in job.live():
+            tokens.setdefault(node, []).append(token)
     step = limits.COMMAND_JOBS_MAX
     return [
         do.Stop(node, found[at : at + step], now) for node, found in tokens.items() for at in range(0, len(found), step)

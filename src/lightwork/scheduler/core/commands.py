@@ -23,6 +23,20 @@ class Record(Command):
     fact: Fact
 
 
+class WakeAt(Command):
+    """Feed the core again, with nothing if nothing happens, as soon as this time is reached (monotonic). It takes the
+    place of what was said before."""
+
+    at_ns: int
+
+
+class Discard(Command):
+    """Nobody needs these blobs any more."""
+
+    digests: list[str]
+    after: int = 0
+
+
 # --- to nodes ---
 
 
@@ -63,6 +77,7 @@ class Stop(Command):
     node: str
     tokens: list[int]
     now: bool = False
+    after: int = 0
 
 
 class Free(Command):
@@ -179,7 +194,7 @@ class TellEarlier(Command):
     """Jobs of earlier lives; columns of wire Earlier, and their arguments."""
 
     session: str
-    computations: list[tuple[str, str]]
+    computations: list[tuple[str, str, str]]
     jobs: list[int]
     computation: list[int]
     states: list[int]

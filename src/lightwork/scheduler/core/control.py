@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from lightwork.model.states import JobState
 from lightwork.scheduler.core import commands as do, events as on
-from lightwork.scheduler.core.attempts import lose_waiting
 from lightwork.scheduler.core.clients import cancel
+from lightwork.scheduler.core.losses import lose_waiting, shed
 from lightwork.scheduler.core.nodes import Node, Standing
 from lightwork.scheduler.core.orders import Order
 from lightwork.scheduler.core.prospects import Stage
@@ -56,10 +56,11 @@ def _slots(state: State, session: Session, share: Share, node: Node, event: on.N
 def _leave(state: State, session: Session, share: Share, node: Node, event: on.NodeControlled) -> Commands:
     share.use = Use.LEAVING if event.action == "close" else Use.RESETTING
     share.order = event.number
+    shedded = shed(state, node, session.name)
     here = [job.number for job in node.of_session(session.name)]
     commands = cancel(state, session, here) if event.cancel else _take_back_unstarted(session, node)
     state.leaving.append((session.name, node.name))
-    return commands
+    return shedded + commands
 
 
 def _take_back_unstarted(session: Session, node: Node) -> Commands:
@@ -136,7 +137,7 @@ def _hang_up(state: State, node: Node) -> Commands:
     prospect = state.prospects.get(node.via)
     if prospect is not None:
         prospect.stage = Stage.CLOSED
-    del state.nodes[node.name]
+    state.forget_node(node.name)
     return [*state.orders.node_gone(node.name), do.HangUp(node.name, "it is closed")]
 
 

@@ -9,11 +9,28 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from lightwork.model.states import JobState
-from lightwork.scheduler.core import attempts, clients, control, events as on, machines, preparing, seeking
+from lightwork.scheduler.core import (
+    attaching,
+    attempts,
+    clients,
+    commands as do,
+    control,
+    events as on,
+    losses,
+    machines,
+    preparing,
+    recovery,
+    seeking,
+)
+from lightwork.scheduler.core.binding import bind
 from lightwork.scheduler.core.explain import explain
+from lightwork.scheduler.core.ledger import Ledger
 from lightwork.scheduler.core.placement import place
+from lightwork.scheduler.core.retries import try_again, waiting
 from lightwork.scheduler.core.state import Commands, State
+from lightwork.scheduler.core.stuck import far_ones
 from lightwork.scheduler.core.takeback import take_back
+from lightwork.scheduler.core.twins import speculate
 from lightwork.wire.messages import Status
 
 WAITING_SHOWN = 10  # groups whose reasons a status gives
@@ -21,6 +38,13 @@ WAITING_SHOWN = 10  # groups whose reasons a status gives
 _HANDLERS: dict[type[on.Event], Callable[[State, Any], Commands]] = {
     on.ClientJoined: clients.on_client_joined,
     on.ClientLost: clients.on_client_lost,
+    on.ClientAway: attaching.on_client_away,
+    on.ClientDetached: attaching.on_client_detached,
+    on.ResultsTaken: attaching.on_results_taken,
+    on.ResultsRecalled: attaching.on_results_recalled,
+    on.JobsNamed: attaching.on_jobs_named,
+    on.StorageFull: clients.on_storage_full,
+    on.NodeTruth: recovery.on_node_truth,
     on.ClientCongested: clients.on_client_congested,
     on.ClientDrained: clients.on_client_drained,
     on.CloseAsked: clients.on_close_asked,
@@ -51,8 +75,8 @@ _HANDLERS: dict[type[on.Event], Callable[[State, Any], Commands]] = {
     on.FilePlaced: control.on_file_placed,
     on.AttemptsStarted: attempts.on_attempts_started,
     on.AttemptsEnded: attempts.on_attempts_ended,
-    on.AttemptsReturned: attempts.on_attempts_returned,
-    on.AttemptsDied: attempts.on_attempts_died,
+    on.AttemptsReturned: losses.on_attempts_returned,
+    on.AttemptsDied: losses.on_attempts_died,
     on.AttemptSpoke: attempts.on_attempt_spoke,
     on.AttemptSentFile: attempts.on_attempt_sent_file,
 }
@@ -70,6 +94,7 @@ _OF_NODES = frozenset(
         on.HeldTold,
         on.ComputationReady,
         on.ComputationFailed,
+        on.NodeTruth,
     )
 )
 _OF_SESSIONS = frozenset(
@@ -83,6 +108,11 @@ _OF_SESSIONS = frozenset(
         on.NodeTailored,
         on.NodeControlled,
         on.FileGiven,
+        on.ClientAway,
+        on.ClientDetached,
+        on.ResultsTaken,
+        on.ResultsRecalled,
+        on.JobsNamed,
     )
 )
 
@@ -90,22 +120,57 @@ _OF_SESSIONS = frozenset(
 class Core:
     """Told events, it answers with commands."""
 
-    def __init__(self, epoch: int = 1) -> None:
-        self.state = State(epoch)
+    def __init__(self, epoch: int = 1, ledger: Ledger | None = None, now_ns: int = 0, wall_ns: int = 0) -> None:
+        """`ledger`: what earlier lives have written down (which may be nothing); None: nothing is written down."""
+        self.state = State(epoch if ledger is None else ledger.epoch + 1)
+        self.state.wall_ns = wall_ns
+        if ledger is not None:
+            recovery.restore(self.state, ledger, now_ns)
 
     def feed(self, events: Iterable[on.Event], now_ns: int) -> Commands:
         """What is to be done after these events, which happened by `now_ns` (monotonic)."""
         state = self.state
         state.now_ns = now_ns
+        if state.ledger is not None:
+            return self._feed_durably(state.ledger, events)
         commands: Commands = []
         for event in events:
-            if not self._concerns(event):
-                continue
-            commands += _HANDLERS[type(event)](state, event)
+            if self._concerns(event):
+                commands += _HANDLERS[type(event)](state, event)
+        return commands + self._afterwards()
+
+    def _feed_durably(self, ledger: Ledger, events: Iterable[on.Event]) -> Commands:
+        """The same, and what must be written down first."""
+        state = self.state
+        commands: Commands = []
+        for event in events:
+            if self._concerns(event):
+                if type(event) is on.AttemptsEnded and state.late:
+                    commands += bind(state, ledger, None, recovery.take_late(state, event))
+                for one in recovery.without_strays(state, event) if type(event) is on.AttemptsEnded else (event,):
+                    commands += bind(state, ledger, one, _HANDLERS[type(one)](state, one))
+        commands += bind(state, ledger, None, self._afterwards())
+        if ledger.unneeded:
+            commands.append(do.Discard([one for one in ledger.unneeded if one not in ledger.needs], state.recorded))
+            ledger.unneeded.clear()
+        fresh: Commands = [*state.fresh]
+        state.fresh.clear()
+        return fresh + commands
+
+    def _afterwards(self) -> Commands:
+        """What follows from all of them together."""
+        state = self.state
+        commands: Commands = []
         if state.leaving or state.released:
             commands += control.let_go(state)
-        commands += place(state.queue, state.nodes, state.sessions, state.tokens)
-        commands += take_back(state.queue, state.nodes, state.sessions, now_ns)
+        if not state.restoring:
+            if state.delays.size:
+                try_again(state)
+            commands += place(state.queue, state.nodes, state.sessions, state.tokens)
+            commands += take_back(state.queue, state.nodes, state.sessions, state.now_ns)
+            if state.speculative:
+                commands += speculate(state)
+            commands += state.alarm()
         return commands
 
     def _concerns(self, event: Any) -> bool:
@@ -129,14 +194,19 @@ class Core:
         nodes = [node.status() for node in state.nodes.values()]
         status = Status(number, nodes, len(session.jobs) - running, running, self._waiting(session_name))
         status.attempted = seeking.attempted(state, session)
+        status.twins_started, status.twins_won = session.twins_started, session.twins_won
+        status.retried, status.slow = session.retried, far_ones(state, session_name, WAITING_SHOWN)
         return status
 
     def _waiting(self, session_name: str) -> list[str]:
         """Why the first waiting groups wait, each reason once."""
         state = self.state
         groups = [group for group, _ in state.queue.lines() if group.session == session_name][:WAITING_SHOWN]
+        if state.restoring:
+            names = ", ".join(sorted(state.awaited))
+            return [f"the scheduler was restarted, and waits for what still runs on {names}"]
         if state.sessions[session_name].congested:
             return ["the client does not take results as fast as they come"]
         session = state.sessions[session_name]
         reasons = [reason for group in groups for reason in explain(state.nodes.values(), session, group)]
-        return list(dict.fromkeys(reasons))
+        return [*dict.fromkeys(reasons), *waiting(state, session_name, WAITING_SHOWN)]

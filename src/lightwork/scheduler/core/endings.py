@@ -51,7 +51,10 @@ def failure_outcome(kind: int, name: str, message: str, hint: str = "") -> tuple
 
 def with_message(body: bytes, message: str) -> bytes:
     """The same outcome, told with this sentence first."""
-    told = outcome.decode_outcome(body) if body else outcome.Outcome(b"")
+    try:
+        told = outcome.decode_outcome(body)
+    except ValueError:  # nothing came with it
+        told = outcome.Outcome(b"")
     failure = dict(told.failure)
     evidence = failure.get("message", b"")
     failure["message"] = message.encode() + (b": " + evidence if evidence else b"")
@@ -77,7 +80,7 @@ class Delivery:
     def _new(self) -> None:
         self._command = Deliver(*self._to, [], [], [], [], [], [], [], b"")
         self._bodies: list[bytes] = []
-        self._size = 0
+        self._size = self._past = 0
 
     def add(
         self,
@@ -90,12 +93,17 @@ class Delivery:
         files: list[File] | None = None,
     ) -> None:
         """One more job."""
-        if len(self._bodies) >= limits.COMMAND_JOBS_MAX or self._size + len(body) > limits.COMMAND_BYTES_MAX:
+        history = job.extra.history[-limits.HISTORY_MAX :] if job.extra is not None else []
+        full = len(self._bodies) >= limits.COMMAND_JOBS_MAX or self._size + len(body) > limits.COMMAND_BYTES_MAX
+        if full or (history and self._past + len(history) > limits.HISTORY_MAX):
             self._close()
         command = self._command
         if files:
             command.files.append((len(command.jobs), files))
             command.tokens.append(job.token)
+        if history:
+            command.histories.append((len(command.jobs), history))
+            self._past += len(history)
         command.jobs.append(job.number)
         command.states.append(state)
         command.statuses.append(status)

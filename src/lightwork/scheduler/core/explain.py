@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from lightwork.scheduler.core.jobs import Group
 from lightwork.scheduler.core.nodes import Node, Standing
@@ -16,8 +16,12 @@ def refusal(node: Node, session: Session, group: Group) -> str | None:
     share = session.shares.get(node.name)
     if share is None:
         return f"node {node.name} is not among the nodes of this cluster"
+    if node.untold:
+        return f"node {node.name} has not told yet what still runs there"
     if node.standing is not Standing.JOINED:
         return f"node {node.name} is {node.standing.value}"
+    if node.ailing or node.stuck_ns:
+        return f"node {node.name} is set aside: {node.trouble}"
     if share.use is not Use.USED:
         return f"node {node.name} {share.use.value}"
     if not node.slots:
@@ -55,11 +59,21 @@ def failed_everywhere(nodes: Iterable[Node], session: Session, record: Computati
     return bool(known) and all(name in record.failed for name in known)
 
 
-def explain(nodes: Iterable[Node], session: Session, group: Group) -> list[str]:
+def preferred(allowed: list[Node], group: Group) -> list[Node]:
+    """Of the nodes that may run it, those where it has not failed, if there are any."""
+    return [node for node in allowed if node.name not in group.avoid] or allowed if group.avoid else allowed
+
+
+def explain(nodes: Collection[Node], session: Session, group: Group) -> list[str]:
     """A sentence for each node about why a job of this group waits."""
     record = session.computations[group.computation]
+    refusals = {node.name: refusal(node, session, group) for node in nodes}
+    better = preferred([node for node in nodes if refusals[node.name] is None], group)
     reasons = []
     for node in nodes:
-        reason = refusal(node, session, group) or fullness(node, record)
+        reason = refusals[node.name]
+        if reason is None and node not in better:
+            reason = f"the job failed on node {node.name}, and another one may run it"
+        reason = reason or fullness(node, record)
         reasons.append(reason or f"node {node.name} has a free slot; the job is on its way")
     return reasons or ["no node is connected"]

@@ -43,6 +43,7 @@ class SessionOpened(Struct, array_like=True, tag=4):
     lasting: bool = False
     user: str = ""
     host: str = ""
+    first: int = 0  # the number of its first job
 
 
 class SessionEnded(Struct, array_like=True, tag=5):
@@ -81,10 +82,11 @@ class Submitted(Struct, array_like=True, tag=8):
 
 
 class Skipped(Struct, array_like=True, tag=9):
-    """Numbers below this one are used up."""
+    """Numbers below this one are used up; those from `first` on (-1: none) by jobs that were refused."""
 
     session: str
     upto: int
+    first: int = -1
 
 
 class Named(Struct, array_like=True, tag=10):
@@ -113,13 +115,15 @@ class Ungranted(Struct, array_like=True, tag=12):
 
 
 class Spent(Struct, array_like=True, tag=13):
-    """An attempt is over and its job is not. `blame`: it killed its worker; `retry`: it failed and is tried again."""
+    """An attempt is over and its job is not. `blame`: it killed its worker; `retry`: it failed and is tried again;
+    `told`: its token, if its node has told its end, and may do so again."""
 
     session: str
     number: int
     attempt: Attempt
     blame: bool = False
     retry: bool = False
+    told: int = 0
 
 
 class CancelAsked(Struct, array_like=True, tag=14):

@@ -1,7 +1,7 @@
 """One record per job that has not ended, and the groups they belong to.
 
-A *group* is what jobs have in common: session, computation, options. Jobs of a group are alike for placement, so the
-queue and the nodes deal with groups, and a batch to a node is a run of one group.
+A *group* is what jobs have in common: session, computation, options, and nodes to avoid. Jobs of a group are alike for
+placement, so the queue and the nodes deal with groups, and a batch to a node is a run of one group.
 """
 
 from __future__ import annotations
@@ -9,26 +9,54 @@ from __future__ import annotations
 from msgspec import Struct
 
 from lightwork.model.states import JobState
-from lightwork.wire.messages import JobOptions
+from lightwork.scheduler.core.commands import TellFile
+from lightwork.wire.messages import Attempt, JobOptions
 from lightwork.wire.outcome import ARENA_REFERENCE
+
+NOWHERE: frozenset[str] = frozenset()
 
 
 class Group:
-    """Jobs of one session, computation and options; `live` counts those that have not ended."""
+    """Jobs of one session, computation and options; `live` counts those that have not ended.
 
-    __slots__ = ("computation", "live", "options", "session")
+    `avoid`: nodes where they failed: another one is better, if one may run them.
+    """
 
-    def __init__(self, session: str, computation: str, options: JobOptions) -> None:
+    __slots__ = ("avoid", "computation", "live", "options", "session")
+
+    def __init__(self, session: str, computation: str, options: JobOptions, avoid: frozenset[str] = NOWHERE) -> None:
         self.session = session
         self.computation = computation
         self.options = options
+        self.avoid = avoid
         self.live = 0
+
+
+class Twin(Struct, gc=False):
+    """A job's second attempt, beside its first one. Nothing is heard of it before it wins, or is the only one left:
+    so `files` that it sent wait here."""
+
+    node: str
+    token: int
+    state: JobState = JobState.QUEUED
+    started_ns: int = 0
+    files: list[TellFile] = []
+
+
+class Extra(Struct, gc=False):
+    """What only few jobs have: attempts behind them, or one beside the first."""
+
+    history: list[Attempt] = []
+    retried: int = 0  # how often it was tried again after a failure of its own
+    due_ns: int = 0  # it waits until then, outside of the queue's lines; 0: it does not
+    twin: Twin | None = None
+    far: bool = False  # its user has heard that it runs far longer than others
 
 
 class Job(Struct, gc=False):
     """A job that has not ended. Held a million times: no cycles, no dictionary.
 
-    `token` is 0 while the job waits in the queue; otherwise its attempt is on `node`.
+    `token` is 0 while the job waits; otherwise its attempt is on `node`, the older one if there are two.
     """
 
     number: int
@@ -42,7 +70,9 @@ class Job(Struct, gc=False):
     attempts: int = 0
     deaths: int = 0
     cancelled: bool = False
-    in_arena: bool = False
+    in_arena: bool = False  # its arguments lie elsewhere: the payload is a reference
+    fact: int = 0  # the number of the fact that it was submitted by
+    extra: Extra | None = None
 
     @property
     def size(self) -> int:
@@ -67,3 +97,44 @@ class Job(Struct, gc=False):
         self.node = ""
         if unstarted:
             self.attempts -= 1
+
+    # --- what few jobs have ---
+
+    def more(self) -> Extra:
+        """The rare attributes, made when first needed."""
+        if self.extra is None:
+            self.extra = Extra()
+        return self.extra
+
+    @property
+    def twin(self) -> Twin | None:
+        """Its second attempt, if it has one."""
+        return self.extra.twin if self.extra is not None else None
+
+    def live(self) -> list[tuple[str, int]]:
+        """Its attempts that are out, the older one first: node and token."""
+        twin = self.twin
+        first = [(self.node, self.token)] if self.node else []
+        return [*first, (twin.node, twin.token)] if twin is not None else first
+
+    def stage(self, token: int) -> tuple[JobState, int]:
+        """How far this attempt is: QUEUED, or RUNNING and since when."""
+        twin = self.twin
+        if twin is not None and twin.token == token:
+            return twin.state, twin.started_ns
+        return self.state, self.started_ns
+
+    def start_twin(self, started_ns: int) -> None:
+        """The started word of its second attempt was seen."""
+        twin = self.twin
+        if twin is not None:
+            twin.state, twin.started_ns = JobState.RUNNING, started_ns
+
+    def follow_twin(self) -> Twin:
+        """The older attempt is no more: the twin takes its place."""
+        twin = self.more().twin
+        if twin is None:
+            raise LookupError(f"job {self.number} has no second attempt")
+        self.node, self.token, self.state, self.started_ns = twin.node, twin.token, twin.state, twin.started_ns
+        self.more().twin = None
+        return twin

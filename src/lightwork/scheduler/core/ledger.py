@@ -10,7 +10,7 @@ was, by construction. Ended jobs stay here until they are taken, those with a ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from typing import Any
 
@@ -27,12 +27,28 @@ class Ledger:
         self.identity = ""
         self.nodes: dict[str, fact.NodeKnown] = {}
         self.sessions: dict[str, Account] = {}
+        self.needs: dict[str, int] = {}  # how often each blob is spoken of
+        self.unneeded: list[str] = []  # blobs that were, and may go
 
     def apply(self, one: fact.Fact) -> None:
         """It is so from now on. KeyError: it speaks of what no earlier fact has told."""
         _APPLY[type(one)](self, one)
 
     # --- what facts do ---
+
+    def need(self, files: Iterable[File]) -> None:
+        """These blobs are spoken of once more."""
+        for file in files:
+            self.needs[file.digest] = self.needs.get(file.digest, 0) + 1
+
+    def unneed(self, files: Iterable[File]) -> None:
+        """And once less."""
+        for file in files:
+            left = self.needs.pop(file.digest) - 1
+            if left:
+                self.needs[file.digest] = left
+            else:
+                self.unneeded.append(file.digest)
 
     def _began(self, one: fact.Began) -> None:
         self.epoch, self.identity = one.epoch, one.identity
@@ -47,20 +63,30 @@ class Ledger:
         account = self.sessions.get(one.session)
         if account is None:
             account = self.sessions[one.session] = Account(one.session)
+        if account.incarnation != one.incarnation:
+            account.refused.clear()
         account.incarnation, account.lasting = one.incarnation, one.lasting
-        account.user, account.host = one.user, one.host
+        account.user, account.host, account.first = one.user, one.host, one.first
         for entry in account.entries.values():
             if entry.end is not None and not entry.end.life:
                 entry.end.life = one.incarnation
 
     def _session_ended(self, one: fact.SessionEnded) -> None:
-        self.sessions.pop(one.session, None)
+        account = self.sessions.pop(one.session, None)
+        if account is not None:
+            for computation in account.computations.values():
+                self.unneed(computation.files)
+            for entry in account.entries.values():
+                self.unneed(entry.files())
 
     def _wished(self, one: fact.Wished) -> None:
         self.sessions[one.session].wishes += one.wanted
 
     def _defined(self, one: fact.Defined) -> None:
-        self.sessions[one.session].computations[one.computation.digest] = one.computation
+        computations = self.sessions[one.session].computations
+        if one.computation.digest not in computations:
+            computations[one.computation.digest] = one.computation
+            self.need(one.computation.files)
 
     def _submitted(self, one: fact.Submitted) -> None:
         account = self.sessions[one.session]
@@ -75,11 +101,20 @@ class Ledger:
                 entry.print = one.prints[index]
         for index, file in one.stored:
             account.entries[one.numbers[index]].stored = file
+            self.need([file])
+        for _ in one.numbers if one.options.files else ():
+            self.need(one.options.files)
         account.unended += len(one.numbers)
         account.next_number = max(account.next_number, one.numbers[-1] + 1)
 
     def _skipped(self, one: fact.Skipped) -> None:
         account = self.sessions[one.session]
+        if one.first >= 0:
+            last = account.refused[-1] if account.refused else (0, -1)
+            if last[1] == one.first:
+                account.refused[-1] = last[0], one.upto
+            else:
+                account.refused.append((one.first, one.upto))
         account.next_number = max(account.next_number, one.upto)
 
     def _named(self, one: fact.Named) -> None:
@@ -101,6 +136,7 @@ class Ledger:
     def _spent(self, one: fact.Spent) -> None:
         entry = self.sessions[one.session].entries[one.number]
         entry.spent = (*entry.spent, (one.attempt, one.blame, one.retry))
+        entry.told = (*entry.told, one.told)
         entry.grant = None
 
     def _cancel_asked(self, one: fact.CancelAsked) -> None:
@@ -129,6 +165,7 @@ class Ledger:
             kept = tuple(files.get(index, ()))
             entry.end = End(one.node, state, status, start, duration, attempts, outcome, kept, life)
             entry.grant = None
+            self.need(kept)
         account.unended -= len(one.numbers)
 
     def _taken(self, one: fact.Taken) -> None:
@@ -140,6 +177,7 @@ class Ledger:
             if entry.key:
                 entry.end.taken = True
             else:
+                self.unneed(entry.files())
                 account.drop(entry)
 
     # --- all of it, in as few facts as it takes ---
@@ -158,11 +196,7 @@ class Ledger:
             for computation in account.computations.values():
                 yield from computation.files
             for entry in account.entries.values():
-                yield from entry.options.files
-                if entry.stored is not None:
-                    yield entry.stored
-                if entry.end is not None:
-                    yield from entry.end.files
+                yield from entry.files()
 
 
 _APPLY: dict[type, Callable[[Ledger, Any], None]] = {

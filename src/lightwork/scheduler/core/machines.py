@@ -6,10 +6,15 @@ from lightwork.config import timers
 from lightwork.kit.text import count, span
 from lightwork.model.states import ClusterEvent
 from lightwork.scheduler.core import commands as do, events as on
-from lightwork.scheduler.core.attempts import give_up, lose, lose_waiting
+from lightwork.scheduler.core.attaching import overdue
+from lightwork.scheduler.core.clients import on_client_lost
+from lightwork.scheduler.core.facts import NodeKnown
+from lightwork.scheduler.core.losses import give_up, lose, lose_waiting
 from lightwork.scheduler.core.nodes import HERE, SECOND_NS, Node, Standing
+from lightwork.scheduler.core.recovery import end_hold, hold_is_over
 from lightwork.scheduler.core.seeking import all_tried, meet, seek, unwanted
 from lightwork.scheduler.core.state import Commands, State
+from lightwork.scheduler.core.stuck import heed, look
 
 
 def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
@@ -26,7 +31,11 @@ def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
         node.standing, node.heard_ns = Standing.DRAINING if node.draining else Standing.JOINED, state.now_ns
         node.revoking_ns = -1
         node.unsettled = set() if event.resumed else set(node.attempts)
+        if event.adopting:
+            node.unsettled = set()  # its Truth tells that, and more
     node.via, node.shares_memory = event.via, event.shares_memory
+    node.untold = event.adopting or (event.resumed and node.untold)  # a Truth that its last link lost is still to come
+    _know(state, node, event)
     node.pythons, node.labels = event.pythons, event.labels
     prospect = state.prospects.get(event.via)
     if prospect is not None:
@@ -44,6 +53,16 @@ def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
     if node.slots < node.offered:
         commands = [*(one for one in commands if type(one) is not do.SetSlots), do.SetSlots(node.name, node.slots)]
     return commands + state.tell_all(ClusterEvent.NODE_READY, node) + (all_tried(state) if prospect is not None else [])
+
+
+def _know(state: State, node: Node, event: on.NodeJoined) -> None:
+    """It works for us: a restart must wait for it."""
+    node.identity, node.era = event.identity, event.era
+    if state.ledger is not None:
+        known = NodeKnown(node.name, event.identity, event.era, event.via)
+        if state.ledger.nodes.get(node.name) != known:
+            state.record(known)
+            node.known = state.recorded
 
 
 def _not_awaited(state: State, node: Node) -> Commands:
@@ -96,7 +115,7 @@ def on_node_beat(state: State, event: on.NodeBeat) -> Commands:
     if node.standing in (Standing.SILENT, Standing.DEAD):
         node.standing = Standing.JOINED
         state.queue.reconsider()
-    commands = state.tell_all(ClusterEvent.NODE_LOAD, node)
+    commands = state.tell_all(ClusterEvent.NODE_LOAD, node) + heed(state, node)
     if node.unsettled:
         missing = node.unsettled.intersection(node.attempts).difference(event.held, event.running)
         node.unsettled = set()
@@ -117,6 +136,9 @@ def on_we_slept(state: State, event: on.WeSlept) -> Commands:
     """What the nodes said meanwhile is still to be read: nobody was silent for that."""
     for node in state.nodes.values():
         node.heard_ns = min(node.heard_ns + event.slept_ns, state.now_ns)
+        node.quiet_ns = min(node.quiet_ns + event.slept_ns, state.now_ns)
+    for session in state.sessions.values():
+        session.away_ns = min(session.away_ns + event.slept_ns, state.now_ns)
     return []
 
 
@@ -133,7 +155,11 @@ def on_time_passed(state: State, event: on.TimePassed) -> Commands:
                 if node.name in record.shares:
                     text = f"node {node.name} ({node.address}) has not been heard for {silent_ns / SECOND_NS:.0f} s"
                     commands.append(do.Warn(session, "warning", text))
-    return commands + seek(state)
+    for name in overdue(state):
+        commands += on_client_lost(state, on.ClientLost(name))
+    if state.restoring and hold_is_over(state):
+        commands += end_hold(state)
+    return commands + look(state) + seek(state)
 
 
 def on_session_released(state: State, event: on.SessionReleased) -> Commands:
@@ -204,16 +230,17 @@ def _pinned(state: State, node: Node) -> list[tuple[str, int]]:
         for group, line in state.queue.lines()
         if group.options.node == node.name
         for job in line
-    ]
+    ] + [(job.group.session, job.number) for job in state.delays if job.group.options.node == node.name]
 
 
 def _lose_pinned(state: State, node: Node, why: str) -> Commands:
-    return lose_waiting(state, node, [job for _, line in state.queue.lines() for job in line], why)
+    in_line = [job for _, line in state.queue.lines() for job in line]
+    return lose_waiting(state, node, [*in_line, *state.delays], why)
 
 
 def _remove(state: State, node: Node) -> Commands:
     """Nothing is known of it any more."""
-    del state.nodes[node.name]
+    state.forget_node(node.name)
     forget_computations(state, node)
     commands: Commands = list(state.orders.node_gone(node.name))
     for session in state.sessions.values():

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from lightwork.config.limits import INLINE_MAX
 from lightwork.scheduler.core.commands import Assign, Command
-from lightwork.scheduler.core.explain import refusal
+from lightwork.scheduler.core.explain import preferred, refusal
 from lightwork.scheduler.core.jobs import Group, Job
 from lightwork.scheduler.core.nodes import Node, Standing
 from lightwork.scheduler.core.queue import Queue
@@ -43,6 +43,8 @@ def place(queue: Queue, nodes: Mapping[str, Node], sessions: Mapping[str, Sessio
         session = sessions[group.session]
         record = session.computations[group.computation]
         allowed = [node for node in nodes.values() if refusal(node, session, group) is None and not session.congested]
+        if group.avoid:
+            allowed = preferred(allowed, group)
         node, room = _roomiest(allowed, group, record, session)
         if node is None:
             queue.set_aside(group)
@@ -86,12 +88,24 @@ def _held_ns(node: Node, session: Session) -> float:
 
 
 def _assign(node: Node, session: Session, group: Group, jobs: list[Job], tokens: Tokens) -> list[Command]:
+    first = tokens.reserve(len(jobs))
+    node.take_on(jobs, first)
+    return _hand_out(node, session, group, jobs, first)
+
+
+def assign_twin(node: Node, session: Session, job: Job, tokens: Tokens) -> list[Command]:
+    """A second attempt of a job that runs elsewhere."""
+    first = tokens.reserve(1)
+    node.take_twin(job, first)
+    return _hand_out(node, session, job.group, [job], first)
+
+
+def _hand_out(node: Node, session: Session, group: Group, jobs: list[Job], first: int) -> list[Command]:
+    """What the node is told; for it, a second attempt is like any other."""
     commands: list[Command] = []
     record = session.computations[group.computation]
     if node.name not in record.prepared:
         commands.append(prepare(session, record, node.name))
-    first = tokens.reserve(len(jobs))
-    node.take_on(jobs, first)
     payloads = [job.payload for job in jobs]
     node.bytes_in += sum(map(len, payloads))
     places, apart = _far(node, jobs, payloads)

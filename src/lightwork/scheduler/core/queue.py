@@ -39,16 +39,26 @@ class Queue:
 
     def put_back(self, jobs: Iterable[Job]) -> None:
         """Jobs that had an attempt wait again, at the place they had."""
-        touched: dict[Group, None] = {}
-        for job in sorted(jobs, key=lambda job: job.ordinal, reverse=True):
-            line = self._lines.setdefault(job.group, deque())
-            at = 0  # they were handed out in order, so their place is at the head or close to it
-            while at < len(line) and line[at].ordinal < job.ordinal:
-                at += 1
-            line.insert(at, job)
-            touched[job.group] = None
-            self.size += 1
-        for group in touched:
+        by_group: dict[Group, list[Job]] = {}
+        for job in sorted(jobs, key=_ordinal):
+            by_group.setdefault(job.group, []).append(job)
+        for group, back in by_group.items():
+            _merge(self._lines.setdefault(group, deque()), back)
+            self.size += len(back)
+            self._push(group)
+
+    def holds(self, job: Job) -> bool:
+        """Whether it stands in line. (Looks for it: not for the hot path.)"""
+        return job in self._lines.get(job.group, ())
+
+    def pull(self, jobs: Iterable[Job]) -> None:
+        """They leave their lines from wherever they stand: they have an attempt after all."""
+        by_group: dict[Group, set[int]] = {}
+        for job in jobs:
+            by_group.setdefault(job.group, set()).add(job.number)
+        for group, numbers in by_group.items():
+            self._lines[group] = deque(job for job in self._lines[group] if job.number not in numbers)
+            self.size -= len(numbers)
             self._push(group)
 
     def remove(self) -> None:
@@ -130,3 +140,20 @@ class Queue:
             if line and group not in self._aside and line[0].ordinal == ordinal:  # its head was cancelled
                 self._push(group)
         return None
+
+
+def _ordinal(job: Job) -> int:
+    return job.ordinal
+
+
+def _merge(line: deque[Job], back: list[Job]) -> None:
+    """Both are in order. What comes back belongs near the head, or (if it waited elsewhere meanwhile) near the end."""
+    moved: list[Job] = []
+    if not line or back[0].ordinal + back[-1].ordinal <= line[0].ordinal + line[-1].ordinal:
+        while line and line[0].ordinal < back[-1].ordinal:
+            moved.append(line.popleft())
+        line.extendleft(sorted(moved + back, key=_ordinal, reverse=True))
+    else:
+        while line and line[-1].ordinal > back[0].ordinal:
+            moved.append(line.pop())
+        line.extend(sorted(moved + back, key=_ordinal))

@@ -10,6 +10,7 @@ from lightwork.config import ports, timers
 from lightwork.kit.text import count
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.explain import refusal
+from lightwork.scheduler.core.facts import Wished
 from lightwork.scheduler.core.nodes import HERE, SECOND_NS, Node
 from lightwork.scheduler.core.orders import Order
 from lightwork.scheduler.core.prospects import Stage
@@ -59,7 +60,10 @@ def on_nodes_wanted(state: State, event: on.NodesWanted) -> Commands:
         state.orders.add(order)
         return [do.AskNetwork(names_of(event.wanted), patterns_of(event.wanted)), *_dial(state)]
     session.seeking.well_ns = state.now_ns
-    session.wishes += event.wanted
+    new = event.wanted if state.ledger is None else [one for one in event.wanted if one not in session.wishes]
+    session.wishes += new
+    if new:
+        state.record(Wished(session.name, new))
     for wanted in event.wanted:
         if not is_pattern(wanted.host):
             state.prospects.add(address_of(wanted), listed=True)
@@ -155,7 +159,7 @@ def unwanted(state: State, node: Node) -> Commands:
     prospect = state.prospects.get(node.via)
     if prospect is not None:
         prospect.stage = Stage.CLOSED
-    del state.nodes[node.name]
+    state.forget_node(node.name)
     return [do.HangUp(node.name, "it is not among the nodes that are wanted")]
 
 
@@ -204,6 +208,8 @@ def _dial(state: State) -> Commands:
 def _tell(state: State, session: Session) -> Commands:
     """Jobs that no node may run: what was tried. Else, what went wrong anywhere, each sentence once."""
     seeking = session.seeking
+    if state.restoring:
+        return []
     if not session.wishes and not state.listening:
         return []
     if not _starving(state, session):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lightwork.model.errors import ProtocolError
-from lightwork.scheduler.core.jobs import Group, Job
+from lightwork.scheduler.core.durations import Durations
+from lightwork.scheduler.core.jobs import NOWHERE, Group, Job
 from lightwork.scheduler.core.shares import Seeking, Share
 from lightwork.wire.messages import Computation, JobOptions, Wanted
 
@@ -13,11 +14,12 @@ MEAN_WEIGHT = 0.3  # of the newest batch in the mean duration
 class ComputationRecord:
     """A computation of a session: where it is ready or failed, and how long its jobs take (0: not known yet)."""
 
-    __slots__ = ("computation", "failed", "mean_ns", "prepared", "ready")
+    __slots__ = ("computation", "durations", "failed", "mean_ns", "prepared", "ready")
 
     def __init__(self, computation: Computation) -> None:
         self.computation = computation
         self.mean_ns = 0.0
+        self.durations = Durations()
         self.prepared: set[str] = set()
         self.ready: set[str] = set()
         self.failed: dict[str, dict[str, bytes]] = {}
@@ -26,6 +28,7 @@ class ComputationRecord:
         """Jobs ended after so many nanoseconds each."""
         newest = sum(durations_ns) / len(durations_ns)
         self.mean_ns = newest if not self.mean_ns else self.mean_ns + MEAN_WEIGHT * (newest - self.mean_ns)
+        self.durations.saw(durations_ns)
 
     def forget_node(self, node: str) -> None:
         """The node is gone, or has lost everything it had prepared."""
@@ -37,33 +40,62 @@ class ComputationRecord:
 class Session:
     """One client's life here."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, user: str = "", host: str = "", opened_ns: int = 0) -> None:
         self.name = name
+        self.user, self.host, self.opened_ns = user, host, opened_ns  # for people
+        self.finished = 0  # jobs that have ended, since we were started
         self.jobs: dict[int, Job] = {}
         self.next_number = 0  # a client numbers its jobs without gaps; what is below came already
         self.computations: dict[str, ComputationRecord] = {}
+        self.incarnation = 0  # which life of its client this is; counted for a durable scheduler only
+        self.first = 0  # number of the first job of that life
+        self.lasting = False  # it outlives its client
+        self.attached = False  # a client is connected (durable only)
+        self.away_ns = 0  # since when none is
         self.closing = False
         self.congested = False  # its client does not keep up: nothing of it is placed
         self.releasing: set[str] = set()  # nodes that have not yet said that they forgot us
         self.shares: dict[str, Share] = {}  # by node; a node without a share is not ours
         self.wishes: list[Wanted] = []
         self.seeking = Seeking()
-        self._groups: dict[tuple[str, JobOptions], Group] = {}
+        self.twins_started = self.twins_won = self.retried = 0
+        self._groups: dict[tuple[str, JobOptions, frozenset[str]], Group] = {}
 
-    def group(self, computation: str, options: JobOptions) -> Group:
+    def group(self, computation: str, options: JobOptions, avoid: frozenset[str] = NOWHERE) -> Group:
         """The group of these jobs; ProtocolError if the computation was never defined."""
-        key = (computation, options)
+        key = (computation, options, avoid)
         found = self._groups.get(key)
         if found is None:
             if computation not in self.computations:
                 raise ProtocolError(f"session {self.name} submitted jobs of computation {computation}, never defined")
-            found = self._groups[key] = Group(self.name, computation, options)
+            found = self._groups[key] = Group(self.name, computation, options, avoid)
         return found
+
+    def regroup(self, job: Job, avoid: frozenset[str]) -> None:
+        """A job that has no attempt had better not go to these nodes again."""
+        found = self.group(job.group.computation, job.group.options, avoid)
+        found.live += 1
+        self._one_less(job.group)
+        job.group = found
 
     def ended(self, job: Job) -> None:
         """The job has its terminal state and leaves the table."""
         del self.jobs[job.number]
-        group = job.group
+        self.finished += 1
+        self._one_less(job.group)
+
+    def all_ended(self, jobs: list[Job]) -> None:
+        """The same for many, faster."""
+        ours = self.jobs
+        for job in jobs:
+            del ours[job.number]
+            group = job.group
+            group.live -= 1
+            if not group.live:
+                self._groups.pop((group.computation, group.options, group.avoid), None)
+        self.finished += len(jobs)
+
+    def _one_less(self, group: Group) -> None:
         group.live -= 1
         if not group.live:
-            self._groups.pop((group.computation, group.options), None)
+            self._groups.pop((group.computation, group.options, group.avoid), None)

@@ -8,14 +8,18 @@ from lightwork.config import timers
 from lightwork.model.states import ClusterEvent, JobState
 from lightwork.model.tokens import make_token
 from lightwork.scheduler.core import commands as do
+from lightwork.scheduler.core.delays import Delays
 from lightwork.scheduler.core.endings import Delivery
+from lightwork.scheduler.core.facts import Fact, NodeGone, Ungranted
 from lightwork.scheduler.core.jobs import Job
+from lightwork.scheduler.core.ledger import Ledger
 from lightwork.scheduler.core.nodes import HERE, SECOND_NS, Node
 from lightwork.scheduler.core.orders import Orders
 from lightwork.scheduler.core.placement import Tokens
 from lightwork.scheduler.core.prospects import Prospects
 from lightwork.scheduler.core.queue import Queue
 from lightwork.scheduler.core.sessions import Session
+from lightwork.wire.messages import File
 
 Commands = list[do.Command]
 GRACE_BEATS = 2  # a node's own lease is over before ours, and what it ran is dead
@@ -28,6 +32,8 @@ class State:
         self.sessions: dict[str, Session] = {}
         self.nodes: dict[str, Node] = {}
         self.queue = Queue()
+        self.delays = Delays()
+        self.running: dict[int, Job] = {}  # attempts that have started; those that are over leave at the next look
         self.tokens = Tokens(make_token(epoch, 1))
         self.ordinal = 0
         self.now_ns = 0
@@ -36,6 +42,21 @@ class State:
         self.orders = Orders()
         self.leaving: list[tuple[str, str]] = []  # sessions and nodes that part when the jobs there have ended
         self.released: list[tuple[str, str]] = []  # sessions that nodes have forgotten while they go on elsewhere
+        self.ledger: Ledger | None = None  # None: nothing survives us
+        self.recorded = 0  # facts, in this life
+        self.fresh: list[do.Record] = []  # facts of this turn
+        self.attached: dict[str, int] = {}  # sessions whose client is connected, and which life of it
+        self.sent: dict[tuple[str, int], list[File]] = {}  # files of running jobs whose client is not there
+        self.awaited: set[str] = set()  # nodes that may have jobs of an earlier life; nothing is placed meanwhile
+        self.late: dict[str, dict[int, Job]] = {}  # by node: ends that are to come, of attempts that were given up
+        self.restoring = False  # since a restart, until they have told, or their lease is over
+        self.full = False  # there is no room to write down more jobs
+        self.twins_started = self.twins_won = self.retried = 0
+        self.speculative = False  # jobs that may have twins have run
+        self.looked_ns = 0  # when running jobs were looked at for twins
+        self.look_ns = 0  # when to look again; 0: not before something changes
+        self.wake_ns = 0  # when we asked to be fed
+        self.wall_ns = 0  # ns since 1970 minus ours; shown and written down, decides nothing
         self.set_timers()
 
     def set_timers(self, *, ask_s: float = 0.0, beat_s: float = 0.0) -> None:
@@ -46,9 +67,34 @@ class State:
         self.lost_ns = int(timers.LOST_S * SECOND_NS)
         self.ask_ns = int((ask_s or timers.ASK_NETWORK_S) * SECOND_NS)
 
+    def record(self, fact: Fact) -> None:
+        """It is so from now on, and is written down, if anything is."""
+        if self.ledger is not None:
+            self.ledger.apply(fact)
+            self.recorded += 1
+            self.fresh.append(do.Record(self.recorded, fact))
+
+    def forget_node(self, name: str) -> None:
+        """Nothing is known of it any more, and nobody waits for it."""
+        del self.nodes[name]
+        self.awaited.discard(name)
+        self.late.pop(name, None)
+        if self.ledger is not None and name in self.ledger.nodes:
+            self.record(NodeGone(name))
+
+    def alarm(self) -> Commands:
+        """When we must be fed again, whatever happens; said once."""
+        if not self.look_ns and not self.delays.size:
+            return []
+        wanted = min(at for at in (self.look_ns, self.delays.next_ns()) if at)
+        if self.now_ns < self.wake_ns <= wanted:
+            return []
+        self.wake_ns = wanted
+        return [do.WakeAt(wanted)]
+
     def end(self, session: Session, job: Job, state: JobState) -> None:
         """The job has its terminal state; its attempt, if it had one, was let go before."""
-        if not job.node:
+        if not job.node and not self.delays.drop(job):
             self.queue.remove()
         job.state = state
         job.payload = b""
@@ -57,6 +103,10 @@ class State:
     def requeue(self, jobs: Iterable[Job], *, unstarted: bool) -> None:
         """Jobs whose attempts are no more wait again."""
         waiting = list(jobs)
+        if self.ledger is not None:
+            for job in waiting:
+                if job.group.options.reentrant is False and unstarted:
+                    self.record(Ungranted(job.group.session, [job.number]))
         for job in waiting:
             job.take_back(unstarted=unstarted)
         self.queue.put_back(waiting)
@@ -69,6 +119,10 @@ class State:
     def release_if_done(self, session: Session) -> Commands:
         """A closing session without jobs is forgotten."""
         return self.release(session) if session.closing and not session.jobs and not session.releasing else []
+
+    def release_done(self) -> Commands:
+        """The same for all of them: some of their jobs have ended."""
+        return [command for session in list(self.sessions.values()) for command in self.release_if_done(session)]
 
     def release(self, session: Session) -> Commands:
         """All nodes are to forget the session; its end comes when they have."""

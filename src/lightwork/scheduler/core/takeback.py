@@ -28,7 +28,7 @@ def take_back(queue: Queue, nodes: Mapping[str, Node], sessions: Mapping[str, Se
     joined = [node for node in nodes.values() if node.standing is Standing.JOINED]
     idle = [node for node in joined if node.idle_slots > 0]
     donor = min(joined, key=lambda node: node.idle_slots, default=None)
-    if not idle or donor is None or donor.idle_slots >= 0 or _is_asked(donor, now_ns):
+    if not idle or donor is None or donor.idle_slots >= 0 or is_asked(donor, now_ns):
         return []
     wanted = max(1, -donor.idle_slots // 2)
     tokens = list(islice(_movable(donor, idle, sessions), wanted))
@@ -38,7 +38,8 @@ def take_back(queue: Queue, nodes: Mapping[str, Node], sessions: Mapping[str, Se
     return [Revoke(donor.name, tokens[::-1])]
 
 
-def _is_asked(donor: Node, now_ns: int) -> bool:
+def is_asked(donor: Node, now_ns: int) -> bool:
+    """Whether its answer is still to come."""
     return donor.revoking_ns >= 0 and now_ns - donor.revoking_ns < PATIENCE_NS
 
 
@@ -49,6 +50,8 @@ def _movable(donor: Node, idle: list[Node], sessions: Mapping[str, Session]) -> 
         group = job.group
         if group not in allowed:
             session = sessions[group.session]
-            allowed[group] = any(refusal(node, session, group) is None for node in idle)
+            allowed[group] = any(
+                node.name not in group.avoid and refusal(node, session, group) is None for node in idle
+            )
         if allowed[group] and job.state is JobState.QUEUED and not job.cancelled:
             yield token

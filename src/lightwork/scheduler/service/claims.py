@@ -28,14 +28,14 @@ class Claim:
         self.outbox = Outbox()
         self.received = Received()
 
-    def join(self, link: Link, ready: say.NodeReady) -> bool:
-        """It is there, perhaps again; whether what was under way goes on."""
+    def join(self, link: Link, ready: say.NodeReady, epoch: int) -> bool:
+        """It is there, perhaps again; whether what was under way goes on. A durable scheduler adopts the rest."""
         resumed = bool(ready.claim) and ready.claim == self.number
         if not resumed:
             self._start(ready.claim)
         self.link = link
         if ready.claim:
-            link.send(say.Welcome(resumed, self.received.count))
+            link.send(say.Welcome(resumed, self.received.count, bool(epoch) and not resumed, epoch))
         if resumed:
             self.outbox.resume(link, ready.received)
         return resumed
@@ -63,7 +63,8 @@ class Claim:
 class Claims:
     """All nodes."""
 
-    def __init__(self) -> None:
+    def __init__(self, epoch: int = 0) -> None:
+        self._epoch = epoch  # of a durable scheduler
         self._by_name: dict[str, Claim] = {}
         self._known: dict[str, str] = {}  # identity -> name, for good: the core may still wait for a node of that name
         self._by_link: dict[Link, Claim] = {}
@@ -91,7 +92,7 @@ class Claims:
         old = claim.link if claim.link is not link else None
         if old is not None:
             self._by_link.pop(old, None)
-        resumed = claim.join(link, ready)
+        resumed = claim.join(link, ready, self._epoch)
         self._by_link[link] = claim
         return claim, resumed, old
 
@@ -104,6 +105,11 @@ class Claims:
             if ready.identity:
                 self._known[ready.identity] = name
         return claim
+
+    def remember(self, identity: str, name: str) -> None:
+        """An earlier life of ours knew a node by this name."""
+        if identity:
+            self._known[identity] = name
 
     def heard(self) -> list[str]:
         """From whom bytes have come since this was asked last."""

@@ -60,9 +60,9 @@ class Files:
     def note_news(self, command: Any) -> None:
         """A client is told of files in a node's spool."""
         if isinstance(command, do.Deliver):
-            for token in command.tokens:
+            for token in filter(None, command.tokens):  # 0: they lie here
                 self._spools[token] = command.node, command.session
-        elif isinstance(command, do.TellFile):
+        elif isinstance(command, do.TellFile) and command.name:
             self._spools[command.token] = command.node, command.session
 
     def taken(self, message: say.Taken) -> None:

@@ -27,7 +27,20 @@ def cut(body: bytes, lengths: list[int]) -> list[bytes]:
 
 def _submitted(session: str, message: say.Submit, body: bytes) -> on.Event:
     payloads = cut(body, message.lengths)
-    return on.JobsSubmitted(session, message.computation, message.first, payloads, message.options, message.places)
+    for column in (message.keys, message.ids, message.prints):
+        if column and len(column) != len(payloads):
+            raise ProtocolError("columns of different lengths")
+    return on.JobsSubmitted(
+        session,
+        message.computation,
+        message.first,
+        payloads,
+        message.options,
+        message.places,
+        message.keys,
+        message.ids,
+        message.prints,
+    )
 
 
 def _same_length(*columns: list[int]) -> None:
@@ -44,6 +57,14 @@ def _started(node: str, message: say.Started, body: bytes) -> on.Event:
 def _died(node: str, message: say.Died, body: bytes) -> on.Event:
     _same_length(message.tokens, message.ages_ns, message.lengths)
     return on.AttemptsDied(node, message.tokens, message.blame, message.ages_ns, message.lengths, body)
+
+
+def _truth(node: str, message: say.Truth, body: bytes) -> on.Event:
+    _same_length(message.tokens, message.session, message.jobs, message.stages, message.ages_ns)
+    if any(not 0 <= index < len(message.sessions) for index in set(message.session)):
+        raise ProtocolError("an attempt of a session that is not named")
+    columns = (message.tokens, message.session, message.jobs, message.stages, message.ages_ns)
+    return on.NodeTruth(node, message.sessions, *columns)
 
 
 def _ended(node: str, message: say.Ended, body: bytes) -> on.Event:
@@ -66,6 +87,9 @@ FROM_CLIENT: dict[type, Translate] = {
     say.Define: lambda session, m, body: on.ComputationDefined(session, m.computation),
     say.Submit: _submitted,
     say.Cancel: lambda session, m, body: on.JobsCancelled(session, m.jobs),
+    say.Detach: lambda session, m, body: on.ClientDetached(session),
+    say.Named: lambda session, m, body: on.JobsNamed(session, m.jobs, m.ids),
+    say.Recall: lambda session, m, body: on.ResultsRecalled(session, m.jobs),
     say.Close: lambda session, m, body: on.CloseAsked(session, m.cancel),
     say.Seek: lambda session, m, body: on.NodesWanted(session, m.number, m.wanted, m.now),
     say.Allot: lambda session, m, body: on.NodeAllotted(session, m.node, m.slots),
@@ -84,6 +108,7 @@ FROM_NODE: dict[type, Translate] = {
     ),
     say.Started: _started,
     say.Ended: _ended,
+    say.Truth: _truth,
     say.Returned: lambda node, m, body: on.AttemptsReturned(node, m.tokens, m.reason),
     say.Died: _died,
     say.AttemptProvisional: lambda node, m, body: on.AttemptSpoke(node, m.token, body, m.in_arena),

@@ -44,8 +44,25 @@ def _deliver(command: do.Deliver, epoch_ns: int) -> Packed:
         command.lengths,
         command.files,
         command.tokens,
+        command.again,
+        command.histories,
     )
     return message, command.body
+
+
+def _earlier(command: do.TellEarlier, epoch_ns: int) -> Packed:
+    message = say.Earlier(
+        command.computations,
+        command.jobs,
+        command.computation,
+        command.states,
+        command.keys,
+        command.ids,
+        command.prints,
+        command.again,
+        list(map(len, command.payloads)),
+    )
+    return message, b"".join(command.payloads)
 
 
 def _running(command: do.TellRunning, epoch_ns: int) -> Packed:
@@ -61,11 +78,16 @@ TO_NODE: dict[type, Callable[[Any, int], Packed]] = {
     do.Release: lambda c, _: (say.Release(c.session), b""),
     do.SetSlots: lambda c, _: (say.SetSlots(c.slots), b""),
     do.PlaceFile: lambda c, _: (say.PlaceFile(c.number, c.session, c.computation, c.file), b""),
+    do.Settle: lambda c, _: (say.Settled(c.tokens), b""),
     do.AskHeld: lambda c, _: (say.AskHeld(c.number), b""),
 }
 
 TO_CLIENT: dict[type, Callable[[Any, int], Packed]] = {
     do.Deliver: _deliver,
+    do.Open: lambda c, _: (say.Opened(c.incarnation, c.next_number, c.earlier), b""),
+    do.TellEarlier: _earlier,
+    do.Accept: lambda c, _: (say.Accepted(c.upto), b""),
+    do.RefuseJobs: lambda c, _: (say.RefusedJobs(c.jobs, c.error, c.hint), b""),
     do.TellRunning: _running,
     do.TellRequeued: lambda c, _: (say.Requeued(c.jobs, c.reason), b""),
     do.TellProvisional: lambda c, _: (say.Provisional(c.job, c.in_arena), c.body),

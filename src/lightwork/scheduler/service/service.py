@@ -15,10 +15,13 @@ from lightwork.kit.notation import render
 from lightwork.model.errors import LightworkError, PeerError, ProtocolError
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.core import Core
+from lightwork.scheduler.service.alarm import Alarm, Later, on_loop
 from lightwork.scheduler.service.claims import Claims
 from lightwork.scheduler.service.files import Arguments, Files
 from lightwork.scheduler.service.incoming import FROM_CLIENT, FROM_NODE
-from lightwork.scheduler.service.outgoing import TO_CLIENT, TO_NODE, Packed
+from lightwork.scheduler.service.outgoing import TO_CLIENT, TO_NODE
+from lightwork.scheduler.service.telling import Telling
+from lightwork.scheduler.service.watchers import Watchers
 from lightwork.transport.address import host_of
 from lightwork.transport.link import Batch, Link, Receiver
 from lightwork.wire import messages as say
@@ -43,7 +46,8 @@ class Scheduler(Receiver):
     def __init__(
         self,
         *,
-        epoch: int = 1,
+        core: Core | None = None,
+        epoch: int = 0,
         clock: Clock = time.monotonic_ns,
         on_session_over: Callable[[str], None] = lambda session: None,
         on_node_gone: Callable[[str], None] = lambda node: None,
@@ -52,13 +56,15 @@ class Scheduler(Receiver):
         arguments: Arguments | None = None,
         ask_s: float = 0.0,
         beat_s: float = 0.0,
+        later: Later = on_loop,
     ) -> None:
-        self._core = Core(epoch)
+        self._core = core or Core()
         self._core.state.set_timers(ask_s=ask_s, beat_s=beat_s)
         self._clock = clock
-        self._epoch_ns = time.time_ns() - clock()  # shown to users, decides nothing
+        self._alarm = Alarm(clock, lambda: None if self._leaving else self._feed([]), later)
+        self._epoch_ns = self._core.state.wall_ns = time.time_ns() - clock()  # shown to users, decides nothing
         self._clients: dict[str, Link] = {}
-        self._claims = Claims()
+        self._claims = Claims(epoch)
         self._nodes: dict[str, Link] = {}  # those that are there
         self._sessions: dict[Link, str] = {}
         self._make_dialler = make_dialler
@@ -66,19 +72,22 @@ class Scheduler(Receiver):
         self._arguments = arguments
         self._leaving = False
         self._looked_ns = clock()
-        self._sequences: dict[str, int] = {}  # results sent, by session
+        self._telling = Telling(self._clients, self._epoch_ns)
         self._files = Files(self._clients, self._nodes, self._claims.tell)
         self._on_session_over = on_session_over
         self._on_node_gone = on_node_gone
         self._on_fault = on_fault
-        self._congested: set[str] = set()  # sessions whose link has too much waiting
         self._to_tell: list[on.Event] = []  # what was found out while the core was obeyed
-        self._late: dict[str, dict[int, Packed]] = {}  # their latest provisional results, by job
         self.pids: dict[str, int] = {}  # of the processes around us, for status
+        self._watchers = Watchers(self._core, self._claims, self._feed, self.pids, clock, self._reached)
 
     def listens_at(self, address: str) -> None:
         """Where nodes may join, as it is written on their machines."""
         self._core.state.listening = address
+
+    def _reached(self) -> int:
+        """Up to which fact all is on disk."""
+        return self._core.state.recorded
 
     # --- what links tell ---
 
@@ -90,15 +99,20 @@ class Scheduler(Receiver):
         elif peer.role == "client":
             self._clients[peer.session] = link
             self._sessions[link] = peer.session
-            self._feed([on.ClientJoined(peer.session)])
+            self._feed([on.ClientJoined(peer.session, peer.incarnation, peer.lasting, peer.user, peer.host)])
+        elif peer.role == "watcher":
+            self._watchers.joined(link)
         elif peer.role != "node":
-            link.close(f"a scheduler talks with clients and nodes, not with a {peer.role}")
+            link.close(f"a scheduler talks with clients, nodes and watchers, not with a {peer.role}")
 
     def received(self, link: Link, batch: Batch) -> None:
         """Everything that one read brought."""
+        role = link.peer.role
         try:
-            receive = self._from_client if link.peer.role == "client" else self._from_node
-            self._feed(receive(link, batch))
+            if role == "watcher":
+                self._watchers.received(link, batch)
+            else:
+                self._feed((self._from_client if role == "client" else self._from_node)(link, batch))
         except PeerError as error:  # the other side's fault ends its link, nobody else's
             log.warning("%s (%s): %s", link.peer.name, link.address, error)
             link.close(str(error))
@@ -106,10 +120,11 @@ class Scheduler(Receiver):
 
     def link_lost(self, link: Link, error: LightworkError | None) -> None:
         """Somebody is gone."""
+        self._watchers.left(link)
         session = self._sessions.pop(link, None)
         if session is not None and self._clients.get(session) is link:
             del self._clients[session]
-            self._feed([on.ClientLost(session)])
+            self._feed([self._client_gone(session, link)])
         claim = self._claims.lost(link)
         if claim is not None:
             self._nodes.pop(claim.name, None)
@@ -117,6 +132,10 @@ class Scheduler(Receiver):
                 self._claims.forget(claim.name)
                 self._files.node_gone(claim.name)
             self._feed([on.NodeLost(claim.name, left=link.left)])
+
+    def _client_gone(self, session: str, link: Link) -> on.Event:
+        """What the end of a client's link means: its death."""
+        return on.ClientLost(session)
 
     def link_refused(self, address: str, error: LightworkError) -> None:
         """Somebody wanted to join us and could not: our users should know."""
@@ -127,10 +146,7 @@ class Scheduler(Receiver):
     def link_drained(self, link: Link) -> None:
         """A congested client has caught up."""
         session = self._sessions.get(link, "")
-        if session in self._congested:
-            self._congested.discard(session)
-            for message, body in self._late.pop(session, {}).values():
-                link.send(message, body)
+        if self._telling.drained(session, link):
             self._feed([on.ClientDrained(session)])
 
     def time_passed(self) -> None:
@@ -139,6 +155,7 @@ class Scheduler(Receiver):
         slept_ns, self._looked_ns = now_ns - self._looked_ns, now_ns
         slept = [on.WeSlept(slept_ns)] if slept_ns > SLEPT_NS else []
         self._feed([*slept, on.NodesSpoke(self._claims.heard()), on.TimePassed()])
+        self._watchers.time_passed()
 
     # --- what they say ---
 
@@ -211,11 +228,16 @@ class Scheduler(Receiver):
             ready.shares_memory,
             ready.pythons,
             ready.labels,
+            ready.identity,
+            ready.era,
+            self._core.state.ledger is not None and anew,
         )
 
     def _node_asks(self, name: str, link: Link, message: say.Message) -> None:
         if isinstance(message, say.Fetch):
             self._node_fetches(name, link, message)
+        elif isinstance(message, say.OutputNow):
+            self._watchers.output(name, message)
         elif isinstance(message, say.NodeNotice):
             sessions = [message.session] if message.session else list(self._clients)
             self._obey(
@@ -268,12 +290,10 @@ class Scheduler(Receiver):
                 claim.send(*TO_NODE[kind](command, self._epoch_ns))
         elif kind in TO_CLIENT:
             self._files.note_news(command)
-            packed = TO_CLIENT[kind](command, self._epoch_ns)
-            if kind is do.Deliver:
-                self._number(command.session, packed[0])
-                for job in command.jobs if command.session in self._late else ():
-                    self._late[command.session].pop(job, None)
-            self._tell(command.session, packed)
+            if self._telling.tell(command):
+                self._to_tell.append(on.ClientCongested(command.session))
+        elif isinstance(command, do.WakeAt):
+            self._alarm.set(command.at_ns)
         elif isinstance(command, do.EndSession):
             self._end_session(command.session)
         elif isinstance(command, do.Drop):
@@ -289,28 +309,8 @@ class Scheduler(Receiver):
         elif isinstance(command, do.AskNetwork):
             self._reach().ask(command.hosts, command.patterns)
 
-    def _tell(self, session: str, packed: Packed) -> None:
-        """Send to a client. One that does not keep up gets no further jobs, and of provisional results the latest."""
-        link = self._clients.get(session)
-        if link is None:
-            return
-        message = packed[0]
-        if session in self._congested and isinstance(message, say.Provisional) and not message.in_arena:
-            self._late.setdefault(session, {})[message.job] = packed
-            return
-        link.send(*packed)
-        if link.congested and session not in self._congested:
-            self._congested.add(session)
-            self._to_tell.append(on.ClientCongested(session))
-
-    def _number(self, session: str, message: Any) -> None:
-        """Results of a session are counted from 1."""
-        message.sequence = self._sequences[session] = self._sequences.get(session, 0) + 1
-
     def _end_session(self, session: str) -> None:
-        self._sequences.pop(session, None)
-        self._late.pop(session, None)
-        self._congested.discard(session)
+        self._telling.forget(session)
         self._files.session_over(session)
         link = self._clients.pop(session, None)
         if link is not None:

@@ -1,6 +1,6 @@
-"""What a node program tells its owner, on standard error: what changes, once. What only repeats is counted.
+"""What a long-running program tells its owner, on standard error: what changes, once. What only repeats is counted.
 
-A scheduler with another secret that dials every two seconds is one line, and another one an hour later. Strangers may
+Somebody with another secret who dials every two seconds is one line, and another one an hour later. Strangers may
 come in crowds, and each with something new: of one there are few lines, of all not many, and the rest is counted.
 """
 
@@ -19,7 +19,7 @@ LINES_MAX = 6  # about one subject
 CROWD_LINES_MAX = 60  # about all strangers
 
 
-class StationLog:
+class OwnerLog:
     """Lines with the time of day."""
 
     def __init__(self, stream: TextIO | None = None) -> None:

@@ -34,6 +34,8 @@ class Claims:
     def __init__(self, line_ns: int) -> None:
         self.owner: Owner | None = None
         self.clearing = False
+        self.unreachable = ""  # wall clock: since when its owner cannot be reached, while its attempts run on
+        self.orphans = 0  # how many
         self._line_ns = line_ns
         self._line: dict[str, _Place] = {}  # in order of coming
 
@@ -57,6 +59,7 @@ class Claims:
     def freed(self) -> None:
         """Nothing of it is left: the next may come."""
         self.owner, self.clearing = None, False
+        self.unreachable, self.orphans = "", 0
 
     def waiting(self, now_ns: int) -> list[str]:
         """Who stands in line."""
@@ -70,6 +73,9 @@ class Claims:
             return f"kept for {self._line[before[0]].who}, who has waited longer{behind}"
         if self.clearing:
             return f"still being cleared of what {self.owner.who} had here{behind}"
+        if self.unreachable:
+            jobs = count(self.orphans, "job")
+            return f"busy: it still runs {jobs} of {self.owner.who}, unreachable since {self.unreachable}{behind}"
         return f"in use by {self.owner.who} since {self.owner.since}{behind}"
 
     def _before(self, session: str) -> list[str]:

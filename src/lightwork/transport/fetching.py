@@ -1,11 +1,11 @@
-"""Streams that this node asks its scheduler for, whatever becomes of links.
+"""Streams that are asked for from one peer, whatever becomes of links.
 
     fetch --> Fetch on the link ----> pieces --> sink
                  ^                       |
                  |          the link breaks: nothing is lost but what was under way
                  +--- the next link: Fetch(offset = what the sink has)
 
-Only the scheduler's own word (no such file) or the end of the claim makes a stream fail.
+Only the peer's own word (no such file), or that there will be no further link, makes a stream fail.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Download:
 
 
 class Fetching:
-    """All streams of one node."""
+    """All streams from one peer."""
 
     def __init__(self) -> None:
         self._link: Link | None = None

@@ -1,0 +1,215 @@
+"""Links cut for less and for more than the lease, programs that sleep; orphans, and who may have their node."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from tests.e2e.helpers import alive, wait_until
+from tests.e2e_net.farm import LIMIT_S, Client
+from tests.e2e_net.test_durable_kills import keeper_of, states
+from tests.support.durable import BRISK, LEASE_S, DurableFarm
+from tests.support.lab import Program
+
+JOBS = """
+if __name__ == "__main__":
+    seconds, number, reentrant = float(ARGUMENTS[0]), int(ARGUMENTS[1]), {"None": None, "False": False}[ARGUMENTS[2]]
+    with shared(reentrant=reentrant, recover="cut") as cluster:
+        jobs = [submit(cluster, f"j{n}", seconds) for n in range(number)]
+        until(lambda: sum(job.status.name == "RUNNING" for job in jobs) == min(number, 2))
+        say(running=True)
+        cluster.wait()
+        say(ended=[told(job) for job in jobs], why=[job.exception for job in jobs])
+        say(later=[told(job) for job in [submit(cluster, f"later{n}") for n in range(4)]])
+"""
+
+
+def jobs(farm: DurableFarm, seconds: float, number: int, reentrant: str = "None") -> Client:
+    user = farm.user(JOBS, str(seconds), str(number), reentrant)
+    user.wait_for("running")
+    return user
+
+
+@pytest.mark.parametrize("reentrant", ["None", "False"])
+def test_a_cut_shorter_than_the_lease_is_nothing(reentrant: str) -> None:
+    with DurableFarm("a") as farm:
+        farm.scheduler()
+        farm.joins("a")
+        user = jobs(farm, 1.0, 16, reentrant)
+        for host in ("a", "s", "u"):
+            farm[host].cut()
+            time.sleep(LEASE_S / 2)
+            farm[host].heal()
+            time.sleep(0.5)
+        user.wait()
+        assert states(user, "ended") == ["FINISHED"] * 16
+        assert set(farm.starts().values()) == {1}
+
+
+def test_a_node_that_was_cut_past_its_lease_and_is_the_only_one_goes_on() -> None:
+    """Its jobs wait for another node in vain: when it is back, what it runs is adopted, and what it ended is told."""
+    with DurableFarm("a", timers=BRISK + " ORPHAN_S=60") as farm:
+        scheduler = farm.scheduler()
+        node = farm.joins("a")
+        user = jobs(farm, LEASE_S + 4, 2)
+        farm["a"].cut()
+        wait_until(lambda: "node a is presumed dead" in scheduler.err, "the lease is over", LIMIT_S)
+        farm["a"].heal()
+        user.wait()
+        assert states(user, "ended") == ["FINISHED"] * 2
+        assert {key: count for key, count in farm.starts().items() if key[0] == "j"} == {"j0": 1, "j1": 1}
+        assert node.popen.poll() is None
+
+
+def test_a_node_that_was_cut_past_its_lease_while_others_are_there() -> None:
+    with DurableFarm("a", "b") as farm:
+        farm.scheduler()
+        farm.joins("a", slots=1)
+        farm.joins("b", slots=1)
+        user = jobs(farm, LEASE_S + 3, 2)
+        before = farm.runs()
+        farm["a"].cut()
+        assert states(user, "ended") == ["FINISHED"] * 2
+        moved = next(key for key, (run, *_) in before.items() if run.host == "a")
+        assert [run.host for run in farm.runs()[moved]] == ["a", "b"]
+        farm["a"].heal()
+        user.wait()
+        assert len([key for key, count in farm.starts().items() if count > 1]) == 1
+        wait_until(lambda: not orphans(farm, "a"), "the loser is stopped, though it has nothing to say", LIMIT_S)
+
+
+def test_jobs_that_may_start_once_are_lost_only_if_their_node_stays_away() -> None:
+    """Two seconds after the lease, here."""
+    with DurableFarm("a", "b") as farm:
+        farm.scheduler()
+        farm.joins("a", slots=1)
+        farm.joins("b", slots=1)
+        user = jobs(farm, 1.0, 2, "False")
+        farm["a"].cut()
+        assert sorted(states(user, "ended")) == ["FINISHED", "LOST"]
+        (why,) = filter(None, user.get("why"))
+        assert "node a" in why and "reentrant=False" in why
+        user.wait()
+        assert set(farm.starts().values()) == {1}
+
+
+def orphans(farm: DurableFarm, host: str) -> list[int]:
+    """Processes there that are in a job which has not ended."""
+    busy = {run.pid for runs in farm.runs().values() for run in runs if run.host == host and not run.last}
+    return [pid for pid in busy if alive(pid)]
+
+
+OTHER = """
+def other():
+    import socket
+    return socket.gethostname()
+
+if __name__ == "__main__":
+    with lightwork.JobCluster(other, nodes=["a"]) as cluster:
+        say(other=cluster.submit()())
+"""
+
+
+def test_orphans_end_when_their_time_is_over_and_kept_results_are_told_later() -> None:
+    """j0 ends while nobody can hear it, j1 would run for an hour; meanwhile the node serves somebody else."""
+    orphan_s = 3.0
+    with DurableFarm("a", timers=f"{BRISK} ORPHAN_S={orphan_s}") as farm:
+        farm.scheduler("--nodes", "a")
+        node = farm.node("a", "--name", "a", "--slots", "2")
+        user = farm.user(TWO, str(LEASE_S))
+        user.wait_for("running")
+        cut_s = time.monotonic()
+        farm["s"].cut()
+        other = farm.client("u", OTHER)
+        wait_until(lambda: "still runs" in other.program.err + node.err, f"busy: {other.told()} {node.err}", LIMIT_S)
+        assert orphans(farm, "a"), "it runs on past the lease"
+        assert other.wait_for("other") == "a"
+        assert not orphans(farm, "a")
+        assert time.monotonic() - cut_s > LEASE_S + orphan_s
+        other.wait()
+        assert list((farm.node_directory("a") / "kept").rglob("*.kept")), "the end of j0 is kept"
+        farm["s"].heal()
+        user.wait()
+        assert user.get("first")[:3] == ["j0", "FINISHED", "a"]
+        assert [run.end > 0 for run in farm.runs()["j0"]] == [True], "it is told, and not begun again"
+        assert user.get("second")[1] == "FINISHED" and farm.starts()["j1"] == 2
+
+
+TWO = """
+if __name__ == "__main__":
+    with shared() as cluster:
+        first = submit(cluster, "j0", float(ARGUMENTS[0]) / 2)
+        second = submit(cluster, "j1", kind="hour-once")
+        until(lambda: first.status.name == second.status.name == "RUNNING")
+        say(running=True)
+        first()
+        say(first=told(first))
+        second()
+        say(second=told(second))
+"""
+
+NOT_DURABLE = """
+if __name__ == "__main__":
+    with lightwork.JobCluster(work, nodes=["a"]) as cluster:
+        job = cluster.submit(ORACLE, "j", "plain", 600.0, b"")
+        until(lambda: job.status.name == "RUNNING")
+        say(running=True)
+        until(lambda: False)
+"""
+
+
+def test_without_a_journal_all_is_gone_with_the_lease() -> None:
+    with DurableFarm("a") as farm:
+        farm.node("a", "--name", "a")
+        user = farm.user(NOT_DURABLE)
+        user.wait_for("running")
+        farm.running("j")
+        farm["a"].cut()
+        began = time.monotonic()
+        time.sleep(LEASE_S / 2)
+        assert orphans(farm, "a"), "within the lease it runs on"
+        wait_until(lambda: not orphans(farm, "a"), "gone", LIMIT_S)
+        assert time.monotonic() - began < 2 * LEASE_S + 3
+
+
+# --- programs that sleep ---
+
+
+def _worker(farm: DurableFarm, scheduler: Program, node: Program, user: Client) -> int:
+    return farm.runs()["j0"][0].pid
+
+
+def _journal(farm: DurableFarm, scheduler: Program, node: Program, user: Client) -> int:
+    return psutil.Process(scheduler.pid).children()[0].pid
+
+
+SLEEPERS: dict[str, Callable[[DurableFarm, Program, Program, Client], int]] = {
+    "scheduler": lambda farm, scheduler, node, user: scheduler.pid,
+    "journal": _journal,
+    "node": lambda farm, scheduler, node, user: node.pid,
+    "keeper": lambda farm, scheduler, node, user: keeper_of(node),
+    "worker": _worker,
+    "client": lambda farm, scheduler, node, user: user.program.pid,
+}
+
+
+@pytest.mark.parametrize("who", SLEEPERS)
+def test_whoever_sleeps_past_the_lease(who: str) -> None:
+    """Jobs end, none is begun twice: there is no other node, and a stopped process is not a dead one."""
+    with DurableFarm("a", timers=BRISK + " ORPHAN_S=60 STUCK_S=60") as farm:
+        scheduler = farm.scheduler()
+        node = farm.joins("a")
+        user = jobs(farm, 1.0, 6)
+        farm.running("j0")
+        pid = SLEEPERS[who](farm, scheduler, node, user)
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(LEASE_S + 1.0)
+        os.kill(pid, signal.SIGCONT)
+        user.wait()
+        assert states(user, "ended") == ["FINISHED"] * 6
+        assert set(farm.starts().values()) == {1}, farm.starts()

@@ -1,0 +1,86 @@
+"""The only clock of a simulated world, and its only queue: what happens next is the earliest entry.
+
+Each entry belongs to a process. What belongs to one that is dead by then does not happen; what belongs to one that is
+stopped waits until it goes on, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+
+US, MS, SECOND = 1_000, 1_000_000, 1_000_000_000
+START_NS = 1_000 * SECOND  # monotonic clocks rarely begin at 0
+
+
+class Process:
+    """Something that runs on a host until it is killed, and may be stopped in between."""
+
+    def __init__(self, name: str, host: str) -> None:
+        self.name = name
+        self.host = host
+        self.alive = True
+        self.stopped = False
+        self.since_ns = 0  # stopped since
+        self.backlog: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+
+    def killed(self) -> None:
+        """It is gone, wherever it was; a subclass tells who must know."""
+        self.alive = False
+
+
+class Killed(Exception):
+    """A process dies in the midst of what it does."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(process.name)
+        self.process = process
+
+
+class Clock:
+    """Time passes from one entry to the next."""
+
+    def __init__(self) -> None:
+        self.now = START_NS
+        self.steps = 0
+        self._heap: list[tuple[int, int, Process | None, Callable[..., None], tuple[Any, ...]]] = []
+        self._count = 0
+
+    def at(self, when: int, owner: Process | None, act: Callable[..., None], *args: Any) -> None:
+        """Do it then, if its process still lives."""
+        self._count += 1
+        heappush(self._heap, (when, self._count, owner, act, args))
+
+    def later(self, delay: int, owner: Process | None, act: Callable[..., None], *args: Any) -> None:
+        """Do it after so many nanoseconds."""
+        self._count += 1
+        heappush(self._heap, (self.now + delay, self._count, owner, act, args))
+
+    def step(self) -> None:
+        """The next entry."""
+        when, _, owner, act, args = heappop(self._heap)
+        if when > self.now:
+            self.now = when
+        if owner is not None:
+            if not owner.alive:
+                return
+            if owner.stopped:
+                owner.backlog.append((act, args))
+                return
+        self.steps += 1
+        try:
+            act(*args)
+        except Killed as death:
+            death.process.killed()
+
+    def next_ns(self) -> int:
+        """When the next entry is due."""
+        return self._heap[0][0] if self._heap else 1 << 62
+
+    def go_on(self, process: Process) -> None:
+        """It is no longer stopped: all that waited for it happens now."""
+        process.stopped = False
+        backlog, process.backlog = process.backlog, []
+        for act, args in backlog:
+            self.later(0, process, act, *args)

@@ -1,0 +1,179 @@
+"""One life of the scheduler: the real service, core, ledger, gate and claims, with a simulated journal, links and clock.
+
+    links --messages--> DurableScheduler --Record--> Journal (disk.py) --durable--> gate --> links
+
+What it is told and what it does is shown to the oracle on the way.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from lightwork.model.errors import LightworkError
+from lightwork.scheduler.core import commands as do, events as on
+from lightwork.scheduler.core.facts import Fact
+from lightwork.scheduler.core.ledger import Ledger
+from lightwork.scheduler.service.durable import DurableScheduler
+from lightwork.wire import messages as say
+from tests.simulation.clock import SECOND, Clock, Process
+from tests.simulation.disk import Journal
+from tests.simulation.network import Owner
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+logging.getLogger("lightwork.scheduler").setLevel(logging.CRITICAL + 1)  # faults are raised, and told once
+
+
+class Scheduler(Process):
+    """The process; also who accepts its links."""
+
+    def __init__(self, world: World, number: int) -> None:
+        super().__init__(f"s{number}", "s")
+        self.process = self
+        self.world = world
+        self.clock: Clock = world.clock
+        self.began_ns = self.clock.now
+        self.blamed = {uid: set(tokens) for uid, tokens in world.oracle.blamed.items()}  # deaths that it knows
+        self.recorded = dict(world.oracle.ends)  # all ends that it has written, or is about to
+        ledger = world.disk.replay()
+        ledger.identity = ledger.identity or world.disk.identity
+        self.journal = Journal(world.disk, world.clock, world.random, self, self._durable)
+        self.journal.slow_ns = world.fsync_ns
+        self.journal.on_full = self._full
+        self.service: Watched
+        Watched(self, ledger)
+
+    @property
+    def ledger(self) -> Ledger:
+        """What it has written down, or is about to."""
+        return self.service.ledger
+
+    @property
+    def epoch(self) -> int:
+        """Which life of it this is."""
+        return self.ledger.epoch
+
+    @property
+    def core(self) -> Any:
+        """The real one."""
+        return self.service.core
+
+    def now_ns(self) -> int:
+        """By the clock that decides."""
+        return self.clock.now
+
+    def start(self) -> None:
+        """The clock is looked at every second."""
+        self.clock.later(SECOND, self, self._tick)
+
+    def _tick(self) -> None:
+        self.clock.later(SECOND, self, self._tick)
+        self.service.time_passed()
+
+    def _durable(self, number: int) -> None:
+        self.service.durable(number)
+
+    def _full(self, full: bool) -> None:
+        self.service.full(full)
+
+    def killed(self) -> None:
+        """kill -9."""
+        self.world.scheduler_died(self, power=False)
+
+    # --- who comes in (Listener) ---
+
+    def hello(self) -> say.Hello:
+        """What it says of itself."""
+        lease_ms = int(self.world.lease_ns / 1e6)
+        identity = self.world.disk.identity
+        return say.Hello(say.PROTOCOL, "scheduler", "s", identity, host="s", lease_ms=lease_ms, epoch=self.epoch)
+
+    def receiver(self, hello: say.Hello) -> Owner:
+        """Who gets the link."""
+        return self.service
+
+    def check(self, hello: say.Hello) -> say.Refused | None:
+        """May it come in?"""
+        return self.service.may_join(hello)
+
+
+class Blobs:
+    """A store without anything in it."""
+
+    def has(self, digest: str) -> bool:
+        """No."""
+        return False
+
+    def remove_except(self, needed: Any) -> None:
+        """There is nothing to remove."""
+
+
+class Watched(DurableScheduler):
+    """The real service, watched."""
+
+    def __init__(self, process: Scheduler, ledger: Ledger) -> None:
+        self.process = process
+        process.service = self
+        self.world = process.world
+        self.ledger = ledger
+        blobs: Any = Blobs()
+        super().__init__(ledger, self, blobs, process.now_ns, on_fault=_raise_again, later=self._later)
+        self._epoch_ns = self._core.state.wall_ns = self.world.wall_ns
+
+    def _later(self, delay_s: float, call: Callable[[], None]) -> None:
+        self.process.clock.later(int(delay_s * SECOND), self.process, call)
+
+    @property
+    def core(self) -> Any:
+        """The real one."""
+        return self._core
+
+    @property
+    def waiting(self) -> int:
+        """Commands that wait for the disk."""
+        return len(self._gate)
+
+    def record(self, number: int, fact: Fact) -> None:
+        """A fact is to be written down (Journal)."""
+        self.process.journal.write(fact)
+
+    def received(self, link: Any, batch: list[Any]) -> None:
+        """As in the service, but nobody says here what must not be said."""
+        self.world.heard(self.process, link)
+        super().received(link, batch)
+
+    def link_lost(self, link: Any, error: LightworkError | None) -> None:
+        """As in the service."""
+        if type(error).__name__ == "ProtocolError":
+            self.world.oracle.protocol_error(self.process, link, error)
+        super().link_lost(link, error)
+
+    def _feed(self, events: list[on.Event]) -> None:
+        self.world.saw(self.process, events)
+        self.world.oracle.hears(self.process, events)
+        super()._feed(events)
+        self.world.oracle.after_feed(self.process)
+
+    def _obey(self, commands: Iterable[do.Command]) -> None:
+        commands = list(commands)
+        for command in commands:
+            if isinstance(command, do.Record):
+                self.world.did(self.process, command)
+                self.world.oracle.records(self.process, command.fact)
+            else:
+                self.world.oracle.decides(self.process, command)
+        super()._obey(commands)
+
+    def _obey_one(self, command: Any) -> None:
+        self.world.did(self.process, command)
+        self.world.oracle.obeys(self.process, command)
+        super()._obey_one(command)
+
+
+def _raise_again() -> None:
+    """A fault of the scheduler is the end of the schedule: called while the error is handled."""
+    raise  # noqa: PLE0704

@@ -1,0 +1,253 @@
+"""A schedule: machines, a scheduler, clients and their jobs, drawn from a seed; then faults, healing and the end.
+
+build --> chaos (faults.py) --> heal --> everything ends --> clients close --> nothing is left
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from lightwork.config import timers
+from lightwork.scheduler.core.ledger import Ledger
+from tests.simulation import plan
+from tests.simulation.client import Client
+from tests.simulation.clock import MS, SECOND, START_NS, Clock, Process
+from tests.simulation.disk import Disk
+from tests.simulation.faults import Faults
+from tests.simulation.machine import Machine
+from tests.simulation.network import Link, Network
+from tests.simulation.oracle import Oracle, Violation
+from tests.simulation.scheduler import Scheduler
+from tests.simulation.station import Station
+
+CHAOS_NS = 90 * SECOND
+SETTLE_NS = 1500 * SECOND  # everything must have ended by then
+LOOK_NS = 5 * SECOND
+
+
+class World:
+    """All of it. `restarts_only`: nothing happens but crashes and restarts."""
+
+    def __init__(self, seed: int, *, restarts_only: bool | None = None, skipped: frozenset[int] = frozenset()) -> None:
+        self.seed = seed
+        self.random = random = Random(seed)
+        self.restarts_only = bool(seed % 2) if restarts_only is None else restarts_only
+        self.told: list[tuple[int, str, str, Any]] | None = None
+        self.clock = Clock()
+        self.net = Network(self.clock, random)
+        self.disk = Disk()
+        self.began_ns = START_NS
+        self.wall_ns = 1_700_000_000 * SECOND
+        self.wall_moved_ns = 0  # how far somebody has moved the clock on the wall
+        self.lease_ns = int(timers.LEASE_S * SECOND)
+        self.beat_ns = int(timers.HEARTBEAT_S * SECOND)
+        self.orphan_s = random.choice((timers.ORPHAN_S, 60.0, 30.0))
+        self.fsync_ns = random.choice((MS // 5, 5 * MS, 100 * MS))
+        self.net.base_ns = random.choice((MS // 5, 2 * MS, 20 * MS))
+        self.net.spread_ns = random.choice((1, 5)) * self.net.base_ns
+        self.machines = {f"n{i}": Machine(self, f"n{i}", random.choice((1, 2, 4))) for i in (1, 2, 3)}
+        for machine in self.machines.values():
+            machine.speed = random.choice((1.0, 1.0, 1.0, 4.0))
+        self.names = ["c1", "c2"]
+        self.lasting = {"c1": True, "c2": random.random() < 0.7}
+        self.jobs = plan.draw(random, random.randint(30, 45), self.names, list(self.machines), CHAOS_NS * 2 // 3)
+        self.oracle = Oracle(self)
+        self.scheduler: Scheduler | None = None
+        self.earlier: list[Scheduler] = []
+        self.clients: dict[str, Client] = {}
+        self.lives = {name: 0 for name in self.names}
+        self.schedulers = 0
+        self.stations = 0
+        self.healed = False
+        self.faults = Faults(self, skipped)
+
+    # --- what is told of it ---
+
+    def saw(self, process: Process, events: list[Any]) -> None:
+        """For the transcript."""
+        if self.told is not None:
+            self.told += [(self.clock.now, process.name, ">", event) for event in events]
+
+    def did(self, process: Process, command: Any) -> None:
+        """Likewise."""
+        if self.told is not None:
+            self.told.append((self.clock.now, process.name, "<", command))
+
+    def heard_by_client(self, client: Client, message: Any) -> None:
+        """Likewise."""
+        if self.told is not None:
+            self.told.append((self.clock.now, client.name, ">", message))
+
+    def note(self, text: str) -> None:
+        """A fault, for the transcript."""
+        if self.told is not None:
+            self.told.append((self.clock.now, "--", "!", text))
+
+    def heard(self, process: Scheduler, link: Link) -> None:
+        """The scheduler reads something that a node has said."""
+        machine = self.machines.get(link.process.host if link.process is not process else link.other.process.host)
+        if machine is not None and process is self.scheduler:
+            if self.oracle.silent_ns(process, machine) >= self.lease_ns:
+                machine.lost_ns = self.clock.now
+            machine.heard_ns = self.clock.now
+
+    # --- who lives ---
+
+    def start_scheduler(self) -> None:
+        """A life of the scheduler, unless one is there."""
+        if self.scheduler is not None or self.disk.owner is not None:
+            return
+        self.schedulers += 1
+        self.note(f"scheduler {self.schedulers} starts")
+        scheduler = self.scheduler = Scheduler(self, self.schedulers)
+        self.net.listeners["s"] = scheduler
+        scheduler.start()
+
+    def scheduler_died(self, scheduler: Scheduler, *, power: bool) -> None:
+        """It was killed, or its machine was."""
+        self.note(f"{scheduler.name} dies" + (", and its machine" if power else ""))
+        Process.killed(scheduler)
+        self.oracle.replays(scheduler)
+        scheduler.journal.ends(power=power)
+        self.net.died(scheduler, silently=power)
+        if scheduler is self.scheduler:
+            self.scheduler = None
+            if self.net.listeners.get("s") is scheduler:
+                del self.net.listeners["s"]
+            self.clock.later(self.faults.down_ns(), None, self.start_scheduler)
+        else:
+            self.earlier = [one for one in self.earlier if one is not scheduler]
+
+    def disk_ledger(self) -> Ledger:
+        """What a restart would know now."""
+        return self.disk.replay()
+
+    def start_station(self, machine: Machine) -> None:
+        """A life of a node's agent, unless one is there."""
+        if machine.station is None:
+            self.stations += 1
+            machine.station = Station(machine, self.stations)
+            self.note(f"{machine.station.name} starts")
+            machine.station.start()
+
+    def station_died(self, station: Station) -> None:
+        """It was killed."""
+        self.note(f"{station.name} dies")
+        machine = station.machine
+        Process.killed(station)
+        machine.station = None
+        station.agent.end_workers("agent")
+        self.net.died(station, silently=False)
+        self.clock.later(self.faults.down_ns(), None, self.start_station, machine)
+
+    def start_client(self, name: str) -> None:
+        """A life of a program, unless one is there."""
+        if name not in self.clients:
+            self.lives[name] += 1
+            life = self.lives[name]
+            session = name if self.lasting[name] else f"{name}-{life}"
+            client = self.clients[name] = Client(self, name, session, life, self.lasting[name])
+            self.note(f"{client.name} starts")
+            client.start()
+
+    def client_died(self, client: Client) -> None:
+        """It was killed."""
+        self.note(f"{client.name} dies")
+        Process.killed(client)
+        del self.clients[client.host]
+        self.net.died(client, silently=False)
+        self.clock.later(self.faults.down_ns(), None, self.start_client, client.host)
+
+    def planned_for(self, client: Client) -> list[plan.Planned]:
+        """What this life submits: all that has a key, and what no earlier life has submitted to this session."""
+        mine = [one for one in self.jobs if one.client == client.host]
+        return [one for one in mine if one.key or (client.session, one.index) not in self.oracle.submitted]
+
+    # --- the schedule ---
+
+    def run(self) -> None:
+        """All of it; Violation if a promise is broken."""
+        self.start_scheduler()
+        for machine in self.machines.values():
+            self.start_station(machine)
+        for name in self.names:
+            self.start_client(name)
+        self.faults.plan()
+        self._until(self.began_ns + CHAOS_NS)
+        self.heal()
+        end = self.clock.now + SETTLE_NS
+        self._converge(end, self.jobs_over, "jobs")
+        for client in self.clients.values():
+            client.close()
+        self._converge(end, self.all_over, "close")
+        assert self.scheduler is not None
+        self.oracle.replays(self.scheduler)
+
+    def _until(self, when: int) -> None:
+        clock = self.clock
+        while clock.next_ns() <= when:
+            clock.step()
+        clock.now = max(clock.now, when)
+
+    def _converge(self, end: int, over: Any, what: str) -> None:
+        while left := over():
+            if self.clock.now >= end:
+                raise Violation("P8", f"{what}: not over {SETTLE_NS // SECOND} s after all faults: {left}")
+            self._until(self.clock.now + LOOK_NS)
+
+    def heal(self) -> None:
+        """No more faults; who is dead starts again; nobody wants what would never end."""
+        self.note("everything heals")
+        self.healed = True
+        self.faults.heal()
+        for client in self.clients.values():
+            self._cancel_hanging(client)
+
+    def _cancel_hanging(self, client: Client) -> None:
+        for index, record in list(client.jobs.items()):
+            if self.jobs[index].kind == plan.HANGS:
+                client.cancel(record)
+
+    # --- what is left ---
+
+    def jobs_over(self) -> str:
+        """Why not everything has ended; "" if it has."""
+        if self.scheduler is None:
+            return "no scheduler"
+        for client in self.clients.values():
+            self._cancel_hanging(client)
+        for name in self.names:
+            client = self.clients.get(name)
+            if client is None:
+                return f"{name} is not there"
+            if not client.done and not client.refused:
+                open_ = sorted(client.core.open)
+                return f"{client.name} waits for {open_}, {len(client.jobs)} of {len(client.mine)} asked"
+        return ""
+
+    def all_over(self) -> str:
+        """Whether anything is left anywhere."""
+        scheduler = self.scheduler
+        if scheduler is None:
+            return "no scheduler"
+        state = scheduler.core.state
+        left = {
+            "sessions": sorted(state.sessions),
+            "in the ledger": sorted(scheduler.ledger.sessions),
+            "queued": state.queue.size,
+            "attempts": [token for node in state.nodes.values() for token in node.attempts],
+            "commands wait": scheduler.service.waiting,
+            "clients": [client.name for client in self.clients.values() if not client.left and not client.refused],
+        }
+        for machine in self.machines.values():
+            station = machine.station
+            if station is None:
+                return f"{machine.name} is not there"
+            agent = station.agent
+            left[f"{machine.name} has"] = agent.core.tokens()
+            left[f"{machine.name} runs"] = [w.running for w in agent.hands.workers.values() if w.running]
+            left[f"{machine.name} keeps"] = agent.custody.keeping.count() if agent.custody is not None else 0
+            left[f"{machine.name} has written"] = 0 if agent.custody is None or agent.custody.empty else 1
+            left[f"{machine.name} would say"] = len(station.outbox)
+        return ", ".join(f"{what}: {value}" for what, value in left.items() if value)
