@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("house", deadline=None)  # timing never decides a test
+settings.load_profile("house")
 
 HERE = Path(__file__).parent
 INTEGRATION = (

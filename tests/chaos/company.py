@@ -29,6 +29,8 @@ TIMERS = (
 NODES = ("a", "b", "c")
 SLOTS = 3
 UP_S = 60.0
+NO_UVLOOP = {"LIGHTWORK_NO_UVLOOP": "1"}
+PORTABLE = {"LIGHTWORK_PORTABLE": "1", **NO_UVLOOP}
 PROGRAM = Path(__file__).with_name("program.py")
 
 
@@ -56,6 +58,13 @@ class Company:
     def __init__(self, seed: int, jobs: int, pace_s: float) -> None:
         self.seed, self.jobs, self.pace_s = seed, jobs, pace_s
         self.secret = generate()
+        portable = seed % 3 == 0  # no keeper, no fork
+        self.ways = {
+            SCHEDULER_HOST: NO_UVLOOP if seed % 2 else {},
+            "b": NO_UVLOOP if seed % 5 < 2 else {},
+            "c": PORTABLE if portable else {},
+        }
+        self.keepers = [name for name in NODES if self.ways.get(name) is not PORTABLE]
         self.lab = Lab("192.168.3.0/24", hosts=[SCHEDULER_HOST, *NODES, "u", "v"])
         self.directory = self.lab.directory / "chaos"
         self.directory.mkdir()
@@ -114,7 +123,7 @@ class Company:
 
     def _start(self, kind: str, name: str, host: str, command: list[str]) -> Program:
         path = {"PYTHONPATH": str(PROGRAM.parents[2])} if kind == "client" else {}
-        program = self.lab[host].start(command, env={**self.environment, **path})
+        program = self.lab[host].start(command, env={**self.environment, **self.ways.get(host, {}), **path})
         self.programs.setdefault((kind, name), []).append(program)
         return program
 
@@ -144,20 +153,23 @@ class Company:
         return program.pid if program is not None else 0
 
     def workers(self, host: str) -> set[int]:
-        """All processes below a node's keeper."""
-        keeper = self.pid("keeper", host)
+        """All processes below a node's program, but its keeper."""
+        node, keeper = self.program("node", host), self.pid("keeper", host)
         try:
-            return {one.pid for one in psutil.Process(keeper).children(recursive=True)} if keeper else set()
+            return {one.pid for one in psutil.Process(node.pid).children(recursive=True)} - {keeper} if node else set()
         except psutil.NoSuchProcess:  # killed meanwhile
             return set()
 
     def left(self, *hosts: str) -> list[str]:
-        """Command lines of all processes on these hosts, apart from what holds the host open."""
+        """Command lines of all processes on these hosts, apart from what holds the host open. Without a keeper (and
+        without Windows' job objects) nobody knows what a job has left in another session if the agent is killed.
+        """
         found = []
         for host in hosts:
             for pid in processes_in(self.lab[host].namespace):
                 words = _words_of(pid)
-                if words and not words.startswith(("sh -ec", "cat")):
+                stray = "sleep 600" in words and host in NODES and host not in self.keepers
+                if words and not stray and not words.startswith(("sh -ec", "cat")):
                     found.append(f"{host}: {pid} {words[:150]}")
         return found
 

@@ -86,7 +86,7 @@ class Conductor:
         return lambda: how(fault)
 
     def _kill(self, fault: Fault) -> None:
-        whom = fault.whom or SCHEDULER_HOST
+        whom = self._whom(fault)
         pid = self._worker(whom) if fault.kind == "worker" else self.company.pid(fault.kind, whom)
         if not pid or not send(pid, signal.SIGKILL):
             self._later(fault)
@@ -99,7 +99,7 @@ class Conductor:
             self._at(time.monotonic() + fault.for_s, lambda: self._start(kind, whom))
 
     def _stop(self, fault: Fault) -> None:
-        whom = fault.whom or SCHEDULER_HOST
+        whom = self._whom(fault)
         busy = (fault.kind, whom) in self._stopped
         pid = 0 if busy else self._worker(whom) if fault.kind == "worker" else self.company.pid(fault.kind, whom)
         if not pid or not send(pid, signal.SIGSTOP):
@@ -134,6 +134,11 @@ class Conductor:
         host.allow()
         self._cut.discard(whom)
         self._note("heal", "host", whom)
+
+    def _whom(self, fault: Fault) -> str:
+        if fault.kind == "keeper" and fault.whom not in self.company.keepers:
+            return self.company.keepers[0]
+        return fault.whom or SCHEDULER_HOST
 
     def _later(self, fault: Fault) -> None:
         if time.monotonic() < self.begun_s + fault.at_s + UP_S:

@@ -99,7 +99,8 @@ def test_a_killed_program_is_run_again(fake: FakeDurable) -> None:
 
 
 def test_a_forked_child_leaves_the_session_alone(fake: FakeDurable) -> None:
-    assert program("forks", fake) == (0, "child 46 2\n", "")
+    code, out, err = program("forks", fake)
+    assert (code, out) == (0, "child 46 2\n"), err
     assert fake.closed
 
 

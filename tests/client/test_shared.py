@@ -33,6 +33,7 @@ from lightwork.wire.messages import (
     ControlNode,
     Fetch,
     File,
+    Goodbye,
     Named,
     Refused,
     Results,
@@ -631,3 +632,59 @@ def test_many_cuts_under_load(fake: FakeDurable) -> None:
         assert set(fake.runs.values()) == {1}
         assert len(fake.hellos) > 3
         fake.wait(lambda: not fake.now.entries)
+
+
+def test_a_scheduler_that_hangs_up_again_and_again_is_given_up(
+    fake: FakeDurable, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake.hold = True
+    cluster = on(fake)
+    job = cluster.submit(1)
+    fake.wait(lambda: fake.now.next == 1)
+    over = threading.Event()
+
+    def hang_up() -> None:
+        while not over.wait(0.01):
+            with fake.lock:
+                if fake.link is not None and not fake.waiting and not fake.said:
+                    fake.link.connection.send(Goodbye("you talk nonsense"))
+                    fake.link.push()
+                    fake.cut()
+
+    thread = threading.Thread(target=hang_up)
+    thread.start()
+    with pytest.raises(JobLost, match="has hung up: you talk nonsense"):
+        job.get(30)
+    over.set()
+    thread.join()
+    assert 4 <= len(fake.hellos) <= 7
+    assert "has hung up: you talk nonsense" in capfd.readouterr().err
+    cluster.close()
+
+
+def test_a_scheduler_that_is_stopped_in_order_is_waited_for(fake: FakeDurable) -> None:
+    fake.hold = True
+    with on(fake) as cluster:
+        job = cluster.submit(1)
+        fake.wait(lambda: fake.now.next == 1)
+        assert fake.link is not None
+        fake.link.connection.send(Goodbye("stopped"))
+        fake.link.push()
+        fake.down()
+        fake.up()
+        fake.wait(lambda: len(fake.hellos) == 2)
+        fake.finish()
+        assert job.get(20) == 2
+
+
+def test_results_that_make_no_sense_end_a_link_and_not_the_jobs(fake: FakeDurable) -> None:
+    fake.hold = True
+    with on(fake) as cluster:
+        job = cluster.submit(1)
+        fake.wait(lambda: fake.now.next == 1)
+        assert fake.link is not None
+        fake.link.connection.send(Results(1, "far", [0], [2], [0], [1], [1], [1], [5]), b"not five")
+        fake.link.push()
+        fake.wait(lambda: len(fake.hellos) == 2)
+        fake.finish()
+        assert job.get(20) == 2

@@ -116,6 +116,8 @@ def test_a_node_killed_in_the_middle_of_jobs(tmp_path, node, restarts):
         again = two.readies[-1]
         assert (again.identity, again.era) == (first.identity, first.era)
         assert again.claim != first.claim
+        two.ask_output(0)
+        await two.until(lambda: bool(two.outputs))  # behind the word that all is settled
         node.kill()  # now there is nothing that is owed
         node.start()
         three = two.next_life()

@@ -150,7 +150,7 @@ class World:
     def node_works(self) -> None:
         name = self.any_node()
         if name is not None and (tokens := self.some(name)):
-            self.feed(self.end(name, tokens, self.random.choice((0, 0, 0, 1, 3))))
+            self.feed(self.end(name, tokens, self.random.choice((0, 0, 0, 1, 3, 7))))
 
     def node_starts(self) -> None:
         name = self.any_node()

@@ -84,7 +84,10 @@ STORIES = [
         story(on.AttemptsEnded, where, say(lambda world, kind=kind: ended(world, kind)), state)  # type: ignore[misc]
         for where in (handed_out, runs, twinned)
         for kind, state in ENDS.items()
+        if where is not twinned or kind != outcome.NOT_RUN
     ),
+    story(on.AttemptsEnded, twinned, say(lambda world: ended(world, outcome.NOT_RUN, "a")), QUEUED),
+    story(on.AttemptsEnded, twinned, say(lambda world: ended(world, outcome.NOT_RUN, "b")), RUNNING),
     *(
         story(on.AttemptsEnded, cancelled_while(where), say(lambda world: ended(world, outcome.CANCELLED)), CANCELLED)
         for where in (handed_out, runs, twinned)

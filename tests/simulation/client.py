@@ -47,6 +47,7 @@ class Client(Process):
         self.lasting = lasting
         self.core: DurableCore[Record] = DurableCore()
         self.link: Link | None = None
+        self.sought = False  # the scheduler knows where nodes are
         self.began = False  # the program may submit
         self.mine: list[Planned] = []  # what it submits
         self.jobs: dict[int, Record] = {}  # by planned job, what this life has asked for
@@ -134,6 +135,10 @@ class Client(Process):
             core.accepted(message)
         elif kind is say.Opened:
             core.opened(message)
+            if self.world.listening and not self.sought and self.link is not None:
+                self.link.send(say.Seek(1, [say.Wanted(name) for name in self.world.machines]))
+        elif kind is say.Answer:
+            self.sought = True
         elif kind is say.Earlier:
             core.earlier(message, body)
         elif kind is say.RefusedJobs:

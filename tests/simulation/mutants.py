@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from lightwork.client.core import ClientCore
 from lightwork.client.records import Record
 from lightwork.model.states import JobState
-from lightwork.node.core.tenure import Epochs
+from lightwork.node.core.tenure import Epochs, Phase, Tenure
 from lightwork.node.service.bonds import Bonds
 from lightwork.node.service.custody import Custody
 from lightwork.scheduler.core import (
@@ -240,6 +240,13 @@ def _forgets_what_it_said(original: Any) -> Any:
     return note
 
 
+def _never_too_long(original: Any) -> Any:
+    def passed(self: Tenure, now_ns: int, running: int) -> Any:
+        return [] if self.phase is Phase.ORPHANED else original(self, now_ns, running)
+
+    return passed
+
+
 # --- the client ---
 
 
@@ -301,6 +308,7 @@ MUTANTS: dict[str, Mutant] = {
     "take-back on silence": _mutant("P3 P6", (HANDLERS, on.NodeLost, _gives_up)),
     "lease by wall clock": _mutant("P3 P12 P6", (Scheduler, "now_ns", _wall_clock)),
     "twin result overwrites": _mutant("P2", (attempts, "conclude", _twin_stays), *LENIENT),
-    "late LOST overwrites": _mutant("P2", (Node, "let_all_go", _stays_with_node), *LENIENT),
-    "earlier life obeyed": _mutant("P3 P5 P6 P7", (Epochs, "admits", lambda _: lambda self, name, epoch: True)),
+    "late LOST overwrites": _mutant("P2 tables", (Node, "let_all_go", _stays_with_node), *LENIENT),
+    "orphans run for ever": _mutant("P14 P8", (Tenure, "passed", _never_too_long)),
+    "earlier life obeyed": _mutant("P3 P5 P6 P7 P8", (Epochs, "admits", lambda _: lambda self, name, epoch: True)),
 }

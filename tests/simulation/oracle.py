@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 Uid = tuple[str, int]
-NODE_LEASE_NS = int(timers.LEASE_S * SECOND)
 LOST_NS = int(timers.LOST_S * SECOND)
 
 
@@ -176,11 +175,11 @@ class Oracle:
         options = self.world.jobs[job].options
         if options.node:
             machine = self.world.machines[options.node]
-            if self.silent_ns(scheduler, machine) >= NODE_LEASE_NS:
+            if self.silent_ns(scheduler, machine) >= self.world.lease_ns:
                 return
         self.must(options.reentrant is False, "P3", f"job {uid}, reentrant={options.reentrant}, is lost")
         for one in tries:
-            gone = self.silent_ns(scheduler, one.machine) >= NODE_LEASE_NS + LOST_NS - SECOND
+            gone = self.silent_ns(scheduler, one.machine) >= self.world.lease_ns + LOST_NS - SECOND
             if gone or one.era != one.machine.era or (one.why and one.over_ns):
                 return
         node, era = self.grants.get(uid, ("", ""))
@@ -256,6 +255,9 @@ class Oracle:
         if self.world.jobs[one.job].options.reentrant is not True:
             for other in tries:
                 self._may_follow(scheduler, other, one)
+        else:
+            running = [t for t in tries if t.runs and not self.given_up(scheduler, t)]
+            self.must(len(running) < 3, "P10", f"job {uid} gets one more attempt beside {list(map(describe, running))}")
 
     def _may_follow(self, scheduler: Scheduler, other: Try, one: Try) -> None:
         """Another attempt of the same job is handed out."""
@@ -301,7 +303,9 @@ class Oracle:
     def _dropped(self, scheduler: Scheduler, machine: Machine) -> None:
         silent_ns = self.silent_ns(scheduler, machine)
         if scheduler is self.world.scheduler:
-            self.must(silent_ns >= NODE_LEASE_NS, "P12", f"{machine.name} is given up after {silent_ns / SECOND:.1f} s")
+            self.must(
+                silent_ns >= self.world.lease_ns, "P12", f"{machine.name} is given up after {silent_ns / SECOND:.1f} s"
+            )
             machine.lost_ns = self.world.clock.now
 
     def protocol_error(self, scheduler: Scheduler, link: Any, error: Exception) -> None:
@@ -347,6 +351,13 @@ class Oracle:
             one = self.by_token[token]
             if one.status == -1 and one.started_ns:
                 one.status = status & KIND_MASK
+
+    def beats(self, machine: Machine, told_ns: int) -> None:
+        """A node looks at the clock; its scheduler has last spoken to it at `told_ns`."""
+        most = self.world.lease_ns + int(self.world.orphan_s * SECOND) + 3 * SECOND
+        if self.world.clock.now - told_ns > most and machine.station is not None:
+            running = [worker.running for worker in machine.station.agent.hands.workers.values() if worker.running]
+            self.must(not running, "P14", f"attempts {running} run on {machine.name}, cut off for so long")
 
     # --- what users get ---
 
@@ -406,7 +417,7 @@ class Oracle:
         machine = one.machine
         if machine.lost_ns > one.assigned_ns or machine.era != one.era:
             return True
-        return self.silent_ns(scheduler, machine) >= NODE_LEASE_NS
+        return self.silent_ns(scheduler, machine) >= self.world.lease_ns
 
 
 def describe(one: Try) -> str:

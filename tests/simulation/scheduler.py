@@ -18,6 +18,7 @@ from lightwork.scheduler.core.ledger import Ledger
 from lightwork.scheduler.service.durable import DurableScheduler
 from lightwork.wire import messages as say
 from tests.simulation.clock import SECOND, Clock, Process
+from tests.simulation.dialling import Dialler
 from tests.simulation.disk import Journal
 from tests.simulation.network import Owner
 
@@ -90,7 +91,9 @@ class Scheduler(Process):
         """What it says of itself."""
         lease_ms = int(self.world.lease_ns / 1e6)
         identity = self.world.disk.identity
-        return say.Hello(say.PROTOCOL, "scheduler", "s", identity, host="s", lease_ms=lease_ms, epoch=self.epoch)
+        beat_ms = int(self.world.beat_s * 1000)
+        timing = {"lease_ms": lease_ms, "beat_ms": beat_ms}
+        return say.Hello(say.PROTOCOL, "scheduler", "s", identity, host="s", epoch=self.epoch, **timing)
 
     def receiver(self, hello: say.Hello) -> Owner:
         """Who gets the link."""
@@ -121,7 +124,10 @@ class Watched(DurableScheduler):
         self.world = process.world
         self.ledger = ledger
         blobs: Any = Blobs()
-        super().__init__(ledger, self, blobs, process.now_ns, on_fault=_raise_again, later=self._later)
+        given: dict[str, Any] = {"on_fault": _raise_again, "later": self._later, "beat_s": self.world.beat_s}
+        if self.world.listening:
+            given["make_dialler"] = lambda receiver, tell: Dialler(process, receiver, tell)
+        super().__init__(ledger, self, blobs, process.now_ns, **given)
         self._epoch_ns = self._core.state.wall_ns = self.world.wall_ns
 
     def _later(self, delay_s: float, call: Callable[[], None]) -> None:
@@ -155,6 +161,8 @@ class Watched(DurableScheduler):
     def _feed(self, events: list[on.Event]) -> None:
         self.world.saw(self.process, events)
         self.world.oracle.hears(self.process, events)
+        if self.world.coverage is not None:
+            self.world.coverage.saw(self._core.state, events)
         super()._feed(events)
         self.world.oracle.after_feed(self.process)
 

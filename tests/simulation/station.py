@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from lightwork.config import timers
 from lightwork.model.errors import LightworkError
 from lightwork.node.core import tenure as do
+from lightwork.node.core.claims import Claims
 from lightwork.node.core.keeping import Due
-from lightwork.node.core.tenure import Epochs, Phase, Tenure
+from lightwork.node.core.tenure import STALE, Epochs, Phase, Tenure
 from lightwork.transport.outbox import Outbox, Received
 from lightwork.wire import messages as say
 from tests.simulation.agent import Agent, open_custody
@@ -27,6 +28,9 @@ from tests.simulation.network import Link
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
+
+
+SOUND_BEATS = 3
 
 
 class Station(Process):
@@ -42,8 +46,10 @@ class Station(Process):
         self.tenure: Tenure | None = None
         self.scheduler = ""  # its identity
         self.epochs = Epochs(machine.epochs)
+        self.claims = Claims(int(timers.LINE_S * SECOND))
         self.outbox, self.inbound = Outbox(), Received()
         self.due: deque[Due] = deque()
+        self.told_ns = self.clock.now  # when its scheduler has last said anything
         self.dialling = False
         self.tries = self.beats = self.numbers = 0
         self.die_at_write = ""
@@ -77,9 +83,29 @@ class Station(Process):
         """The one that is up, welcomed or not."""
         return self.tenure.link if self.tenure is not None else None
 
+    def check(self, hello: say.Hello) -> say.Refused | None:
+        """May this scheduler have us? (Listener; node/service/station.py)"""
+        if not self.epochs.admits(hello.session, hello.epoch):
+            return say.Refused(STALE, "a later life of it was seen here")
+        self._overdue()
+        reason = self.claims.asked(hello.session, hello.session, self.clock.now, "")
+        if reason:
+            return say.Refused("busy", reason)
+        return say.Refused("connected", "it has us already") if self._sound() else None
+
+    def _sound(self) -> bool:
+        tenure = self.tenure
+        if tenure is None or not tenure.live or tenure.link is None or not tenure.link.up:
+            return False
+        return tenure.pulse.age_ns(self.clock.now) <= SOUND_BEATS * self.beat_ns
+
+    def receiver(self, hello: say.Hello) -> Station:
+        """Who gets the link."""
+        return self
+
     def dial(self) -> None:
-        """Try to reach the scheduler."""
-        if self.link is None and not self.dialling:
+        """Try to reach the scheduler, unless it is to reach us."""
+        if self.link is None and not self.dialling and not self.world.listening:
             self.dialling = True
             self.world.net.dial(self, "s", self.hello(), self, self._not_reached)
 
@@ -136,6 +162,7 @@ class Station(Process):
         if link is not self.link or self._overdue() or link is not self.link:
             return
         assert self.tenure is not None
+        self.told_ns = self.clock.now
         self.tenure.pulse.heard()
         for message, body in batch:
             if self.tenure is None or link is not self.link:
@@ -225,6 +252,8 @@ class Station(Process):
             assert self.tenure is not None
             self._obey(self.tenure.begun_on(end.again, self.clock.now))
         else:
+            self.claims.ended()
+            self.claims.freed()
             self.clock.later(0, self, self.dial)
 
     def _overdue(self) -> bool:
@@ -247,6 +276,7 @@ class Station(Process):
         self.clock.later(self.beat_ns, self, self._beat)
         if self._overdue():
             return
+        self.world.oracle.beats(self.machine, self.told_ns)
         tenure = self.tenure
         if tenure is None:
             return

@@ -13,6 +13,7 @@ from lightwork.scheduler.core.ledger import Ledger
 from tests.simulation import plan
 from tests.simulation.client import Client
 from tests.simulation.clock import MS, SECOND, START_NS, Clock, Process
+from tests.simulation.coverage import Coverage
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults
 from tests.simulation.machine import Machine
@@ -34,14 +35,16 @@ class World:
         self.random = random = Random(seed)
         self.restarts_only = bool(seed % 2) if restarts_only is None else restarts_only
         self.told: list[tuple[int, str, str, Any]] | None = None
+        self.coverage: Coverage | None = None
         self.clock = Clock()
         self.net = Network(self.clock, random)
         self.disk = Disk()
         self.began_ns = START_NS
         self.wall_ns = 1_700_000_000 * SECOND
         self.wall_moved_ns = 0  # how far somebody has moved the clock on the wall
-        self.lease_ns = int(timers.LEASE_S * SECOND)
-        self.beat_ns = int(timers.HEARTBEAT_S * SECOND)
+        self.beat_s = random.choice((timers.HEARTBEAT_S, timers.HEARTBEAT_S, timers.HEARTBEAT_S, 3.0))
+        self.beat_ns = int(self.beat_s * SECOND)
+        self.lease_ns = int(timers.lease_s(self.beat_s) * SECOND)
         self.orphan_s = random.choice((timers.ORPHAN_S, 60.0, 30.0))
         self.fsync_ns = random.choice((MS // 5, 5 * MS, 100 * MS))
         self.net.base_ns = random.choice((MS // 5, 2 * MS, 20 * MS))
@@ -49,9 +52,12 @@ class World:
         self.machines = {f"n{i}": Machine(self, f"n{i}", random.choice((1, 2, 4))) for i in (1, 2, 3)}
         for machine in self.machines.values():
             machine.speed = random.choice((1.0, 1.0, 1.0, 4.0))
+        self.listening = random.random() < 0.3  # nodes are dialled, else they dial
         self.names = ["c1", "c2"]
         self.lasting = {"c1": True, "c2": random.random() < 0.7}
-        self.jobs = plan.draw(random, random.randint(30, 45), self.names, list(self.machines), CHAOS_NS * 2 // 3)
+        self.chaos_ns = CHAOS_NS
+        own = Random(seed << 8 | 253)
+        self.jobs = plan.draw(own, own.randint(30, 45), self.names, list(self.machines), CHAOS_NS * 2 // 3)
         self.oracle = Oracle(self)
         self.scheduler: Scheduler | None = None
         self.earlier: list[Scheduler] = []
@@ -129,6 +135,8 @@ class World:
             self.stations += 1
             machine.station = Station(machine, self.stations)
             self.note(f"{machine.station.name} starts")
+            if self.listening:
+                self.net.listeners[machine.name] = machine.station
             machine.station.start()
 
     def station_died(self, station: Station) -> None:

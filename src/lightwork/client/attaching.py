@@ -13,7 +13,7 @@ from lightwork.client.core import FINISHED
 from lightwork.client.defining import Definitions
 from lightwork.client.durable_session import DurableSession
 from lightwork.client.networking import Keywords, Network
-from lightwork.client.shared_server import Shared, address_of
+from lightwork.client.shared_server import Shared, address_of, own_schedulers
 from lightwork.client.watching import watch
 from lightwork.kit.text import listed
 from lightwork.model.errors import LightworkError, UserError
@@ -30,13 +30,13 @@ _HINT = 'a session begins with JobCluster(..., recover="NAME") or SharedJobClust
 class AttachedCluster(JobCluster):
     """A cluster without a computation of its own, on a session that was there: see `attach`."""
 
-    def __init__(self, server: Any, network: Network, reporting: given.Reporting) -> None:
+    def __init__(self, server: Any, network: Network, reporting: given.Reporting, timeout: float | None = None) -> None:
         self._name = self._recover = server.session
         self._server = server
         self._network = network
         try:
             self._definitions = Definitions(given.Preparing(), _OPTIONS, source=network.beyond)
-            self._session = opening.open_durable(server, reporting, lasting=True)
+            self._session = opening.open_durable(server, reporting, lasting=True, timeout=timeout)
             self._check_there()
         except BaseException:
             self._give_up()
@@ -77,23 +77,26 @@ def attach(
     Without `scheduler`: what a JobCluster left on this machine, else the session at this user's own scheduler.
     UserError names the sessions that are there, if this one is not.
     """
-    recovering.check_name(name)
     reporting = given.reporting(callback, cluster_status, outputs_dir)
     told = Keywords(None, None, secret, secret_file, certfile, keyfile, cafile, weak_secret)
+    return _attach(name, scheduler, reporting, told)
+
+
+def _attach(
+    name: str, scheduler: str | None, reporting: given.Reporting, told: Keywords, timeout: float | None = None
+) -> AttachedCluster:
+    recovering.check_name(name)
     network = networking.shared_network(told)
     if scheduler is None and name in recovering.names():
-        return _attach_private(name, network, reporting)
-    try:
-        address = address_of(scheduler)
-    except UserError:
-        if scheduler is not None:
-            raise
-        raise _no_session(name, "on this machine", recovering.names()) from None
-    _look(name, scheduler, address, network.credential, weak_secret=weak_secret)
-    return AttachedCluster(Shared(scheduler, network, name, name), network, reporting)
+        return _attach_private(name, network, reporting, timeout)
+    if scheduler is None and not own_schedulers():
+        raise _no_session(name, "on this machine", recovering.names())
+    address = address_of(scheduler)
+    _look(name, scheduler, address, network.credential, weak_secret=told.weak_secret)
+    return AttachedCluster(Shared(scheduler, network, name, name), network, reporting, timeout)
 
 
-def _attach_private(name: str, network: Network, reporting: given.Reporting) -> JobCluster:
+def _attach_private(name: str, network: Network, reporting: given.Reporting, timeout: float | None) -> AttachedCluster:
     launched = recovering.launched(name)
     fields = {key: launched[key] for key in recovering.KEPT if key in launched}
     server = recovering.DurablePrivate(name, name)
@@ -102,7 +105,7 @@ def _attach_private(name: str, network: Network, reporting: given.Reporting) -> 
     except BaseException:
         server.discard()
         raise
-    return AttachedCluster(server, network, reporting)
+    return AttachedCluster(server, network, reporting, timeout)
 
 
 def _look(name: str, scheduler: str | None, address: str, credential: Credential | None, *, weak_secret: bool) -> None:
@@ -129,16 +132,23 @@ def recover_jobs(
     scheduler: str | None = None,
     timeout: float | None = None,
     terminate_pending: bool = False,
-    **credentials: Any,
+    outputs_dir: str | os.PathLike[str] | None = None,
+    secret: str | None = None,
+    secret_file: str | os.PathLike[str] | None = None,
+    certfile: str | os.PathLike[str] | None = None,
+    keyfile: str | os.PathLike[str] | None = None,
+    cafile: str | os.PathLike[str] | None = None,
+    weak_secret: bool = False,
 ) -> list[Job]:
     """The ended jobs of a session that an earlier program left, with their results, ids and arguments.
 
-    Waits up to `timeout` seconds (None: for ever) for those that have not ended; `terminate_pending` cancels them. When
-    all have ended the session is over; else it goes on, and a later call brings all of them. `credentials`: as for
-    `attach`.
+    Waits up to `timeout` seconds (None: for ever) for the scheduler and for jobs that have not ended;
+    `terminate_pending` cancels those. When all have ended the session is over; else it goes on, and a later call brings
+    all of them. The rest as for `attach`. Unreachable, NodeBusy: the scheduler, or the session, was not to be had.
     """
     began = time.monotonic()
-    cluster = attach(name, scheduler=scheduler, **credentials)
+    told = Keywords(None, None, secret, secret_file, certfile, keyfile, cafile, weak_secret)
+    cluster = _attach(name, scheduler, given.reporting(None, None, outputs_dir), told, timeout)
     jobs: list[Job] = list(cluster.recovered)
     session: Any = cluster._session
     for job in jobs:

@@ -61,5 +61,6 @@ class DurableIncoming(Incoming):
             super()._on_fetch(message, body)
 
     def _on_goodbye(self, message: Goodbye, body: bytes) -> None:
-        """An answer to ours; else the scheduler is only being stopped, and may be back."""
+        """An answer to ours; else the scheduler does not like what we say, or is being stopped, and may be back."""
         self._durable.left = self._durable.leaving
+        self._durable.parting = message.reason

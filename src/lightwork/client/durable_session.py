@@ -27,9 +27,16 @@ from lightwork.client.plan import Plan
 from lightwork.client.reaching import Way, hello_of
 from lightwork.client.relinking import LastingConnection
 from lightwork.client.session import CANCELLED_S, OPEN_BYTES_MAX, Session
-from lightwork.client.waiting import STATUS_S
+from lightwork.client.waiting import STATUS_S, say
 from lightwork.config.limits import SUBMIT_JOBS_MAX
-from lightwork.model.errors import ClusterClosed, JobLost, LightworkError, SessionOver
+from lightwork.model.errors import (
+    ClusterClosed,
+    JobLost,
+    LightworkError,
+    ProtocolError,
+    SchedulerGone,
+    SessionOver,
+)
 from lightwork.model.states import ClusterEvent, JobState
 from lightwork.payload.fingerprint import fingerprint
 from lightwork.payload.labels import pack_label
@@ -38,6 +45,7 @@ from lightwork.transport.fetching import Fetching
 from lightwork.wire.frames import Frame
 from lightwork.wire.messages import Close, Detach, Hello, Message
 
+FAULTS_MAX = 5
 DETACH_S = 5.0  # so long the program stays to see its jobs on disk, once it is told to end
 
 _now = time.monotonic
@@ -55,10 +63,12 @@ class DurableSession(Session):
         self.way = way
         self.lasting = lasting
         self.leaving = False  # Close or Detach was said
+        self.parting = ""  # why the scheduler has hung up
         self.lives = Lives(self)
         self.larges = Larges()
         self._title = title
         self._fetching = Fetching()
+        self._faults = 0  # links that one side's fault has ended soon, one after another
         self._detached = ""  # what is said of jobs that go on without us
         super().__init__(
             link,
@@ -211,6 +221,7 @@ class DurableSession(Session):
     def linked(self, link: BlockingLink, frames: list[Frame]) -> None:
         """There is another link: what the last one may have lost is made ready (for the connection)."""
         self.link = link
+        self.parting = ""
         try:
             self.receive(frames)
         except LightworkError:
@@ -229,8 +240,9 @@ class DurableSession(Session):
         """The link is lost, or the session is over (for the connection)."""
         if self.connection.closed:
             return
-        over = isinstance(error, SessionOver | ClusterClosed) or not isinstance(error, LightworkError)
-        if not over and not self.left:
+        if self.parting and not self.left:
+            error = SchedulerGone(f"{self.way.where} has hung up: {self.parting}")
+        if not self._is_final(error):
             with self.lock:
                 self.core.lost()
             self.connection.cut()
@@ -241,6 +253,17 @@ class DurableSession(Session):
             self._let_go()
         super().broken(error)
         self._fetching.over(str(error) or "the session is over")
+
+    def _is_final(self, error: BaseException) -> bool:
+        """Whether another link would be of no use. One side's fault may repeat itself over each: for a while only."""
+        if self.left or isinstance(error, SessionOver | ClusterClosed) or not isinstance(error, LightworkError):
+            return True
+        if not isinstance(error, ProtocolError | SchedulerGone):
+            return False
+        self._faults = 1 if self.connection.steady else self._faults + 1
+        if self._faults == 1:
+            say(f"error: {error}")
+        return self._faults >= FAULTS_MAX
 
     def _let_go(self) -> None:
         """Open jobs go on over there; for this program they end."""
@@ -267,15 +290,21 @@ class DurableSession(Session):
         try:
             limit = STATUS_S if self.unreachable else DETACH_S
             self.waits.until(
-                lambda: core.upto >= core.next or self.connection.closed, limit, lambda: "jobs to be on disk"
+                lambda: not (core.groups or core.keeping.kept) or self.connection.closed,
+                limit,
+                lambda: "jobs to be on disk",
             )
-            lost = core.next - core.upto
+            lost = self._not_on_disk()
             self._say_last(Detach(), STATUS_S, "the scheduler's goodbye")
         except KeyboardInterrupt:  # a second one: its user is in a hurry
-            lost = core.next - core.upto
+            lost = self._not_on_disk()
         self.broken(ClusterClosed())
         self._stop()
         return lost
+
+    def _not_on_disk(self) -> int:
+        with self.lock:
+            return self.core.unsent() + self.core.keeping.jobs(self.core.open.__contains__)
 
     def give_up(self) -> None:
         """The constructor failed: a session that has just begun ends, an older one goes on."""

@@ -87,6 +87,10 @@ class Keeping:
         self.large.difference_update(done)
         return done
 
+    def jobs(self, wanted: Callable[[int], bool]) -> int:
+        """How many jobs that are wanted are not on disk; those that were not sent apart."""
+        return sum(wanted(number) for kept in self.kept for number in kept.numbers)
+
     def forget(self, wanted: Callable[[int], bool]) -> None:
         """Submits none of whose jobs is wanted need not be repeated."""
         for kept in list(self.kept):

@@ -45,12 +45,14 @@ def hello_of(session: str, name: str) -> Hello:
     return Hello(PROTOCOL, "client", name[:255], session=session, software=f"lightwork {__version__}", pid=os.getpid())
 
 
-def open_durable(server: DurableServer, reporting: Reporting, *, lasting: bool) -> Session:
+def open_durable(
+    server: DurableServer, reporting: Reporting, *, lasting: bool, timeout: float | None = None
+) -> Session:
     """The session on a scheduler that outlives links; waits for it, and says so. Errors as in `open_patiently`."""
     from lightwork.client.durable_session import DurableSession
     from lightwork.client.reaching import hello_of, open_patiently
 
-    link, frames = open_patiently(server, hello_of(server.session, server.title, lasting=lasting))
+    link, frames = open_patiently(server, hello_of(server.session, server.title, lasting=lasting), timeout)
     link.put_back(frames)
     session = DurableSession(link, server.session, server, reporting, title=server.title, lasting=lasting)
     try:

@@ -57,10 +57,15 @@ class LastingConnection(Connection):
         self._told = False
         self._over = threading.Event()
 
+    @property
+    def steady(self) -> bool:
+        """Whether the link has lived for a while."""
+        return _now() - self._up_since > _STEADY_S
+
     def cut(self) -> None:
         """The link is lost (for the owner)."""
         now = _now()
-        if now - self._up_since > _STEADY_S:
+        if self.steady:
             self._pause = RELINK_S
         self._told_at, self._told = now, False
         self._try_at = now + self._pause

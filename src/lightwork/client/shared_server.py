@@ -76,7 +76,7 @@ def address_of(scheduler: str | None) -> str:
         if not isinstance(scheduler, str):
             raise UserError(f"scheduler={scheduler!r} must be text.", hint='"lab1", "lab1:9700" or "unix:/path"')
         return network_address(scheduler, ports.SCHEDULER)
-    found = [place for place in places.find() if not place.session]
+    found = own_schedulers()
     if len(found) == 1:
         return found[0].address
     if not found:
@@ -89,6 +89,11 @@ def address_of(scheduler: str | None) -> str:
         f"{len(found)} schedulers of yours run on this machine: {listed(each, 10)}.",
         hint=f'name one: scheduler="{found[0].address}"',
     )
+
+
+def own_schedulers() -> list[places.Place]:
+    """Those of this user, on this machine, that serve any session."""
+    return [place for place in places.find() if not place.session]
 
 
 def _encryption_of(scheduler: str, where: str, network: Network) -> Encryption:

@@ -24,6 +24,8 @@ import copyreg
 import hashlib
 import pickle
 import struct
+import sys
+from array import array
 from collections.abc import Callable, Iterable
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -31,6 +33,8 @@ from typing import Any
 from lightwork.model.errors import CannotTravel
 
 SIZE = 16  # bytes
+
+_SHORT = 64 << 10  # atoms that are longer are hashed by themselves
 
 _Part = bytes | memoryview
 
@@ -46,12 +50,14 @@ def fingerprint(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
 
 
 def _digest(kind: bytes, parts: Iterable[_Part]) -> bytes:
-    made = hashlib.blake2b(digest_size=SIZE)
-    made.update(struct.pack("<I", len(kind)))
-    made.update(kind)
-    for part in parts:
-        made.update(struct.pack("<Q", memoryview(part).nbytes))
-        made.update(part)
+    """Of a container, by what stands for each thing in it. Lengths go first, so that no two lists look alike."""
+    found = list(parts)
+    lengths = array("Q", map(len, found))
+    if sys.byteorder == "big":
+        lengths.byteswap()
+    made = hashlib.blake2b(b"%s %d " % (kind, len(found)), digest_size=SIZE)
+    made.update(lengths.tobytes())
+    made.update(found[0] if len(found) == 1 else b"".join(found))
     return made.digest()
 
 
@@ -65,10 +71,12 @@ class _Walk:
         self._lowest = 1 << 30  # the depth of the outermost one that was met again
 
     def hash(self, value: Any) -> bytes:
-        """Of any value."""
+        """What stands for any value: of short atoms themselves, of the rest a hash."""
         atom = _ATOMS.get(type(value))
         if atom is not None:
-            return _digest(type(value).__name__.encode(), [atom(value)])
+            name, write = atom
+            written = write(value)
+            return name + written if len(written) <= _SHORT else _digest(name, [written])
         identity = id(value)
         known = self._known.get(identity)
         if known is not None:
@@ -192,17 +200,18 @@ def _is_filled(cell: Any) -> bool:
         return False
 
 
-_ATOMS: dict[type, Callable[[Any], _Part]] = {
-    type(None): lambda value: b"",
-    bool: lambda value: b"\1" if value else b"\0",
-    int: lambda value: str(value).encode() if -(1 << 63) <= value < 1 << 63 else hex(value).encode(),
-    float: lambda value: struct.pack("<d", value),
-    complex: lambda value: struct.pack("<dd", value.real, value.imag),
-    str: lambda value: value.encode("utf-8", "surrogatepass"),
-    bytes: lambda value: value,
-    bytearray: lambda value: memoryview(value).cast("B"),
-    type(...): lambda value: b"",
-    type(NotImplemented): lambda value: b"",
+# The type stands in front; none of these words begins another.
+_ATOMS: dict[type, tuple[bytes, Callable[[Any], Any]]] = {
+    type(None): (b"None", lambda value: b""),
+    bool: (b"bool", lambda value: b"1" if value else b"0"),
+    int: (b"int ", lambda value: b"%x" % value),
+    float: (b"float", struct.Struct("<d").pack),
+    complex: (b"complex", lambda value: struct.pack("<dd", value.real, value.imag)),
+    str: (b"str ", lambda value: value.encode("utf-8", "surrogatepass")),
+    bytes: (b"bytes ", lambda value: value),
+    bytearray: (b"bytearray ", lambda value: memoryview(value).cast("B")),
+    type(...): (b"...", lambda value: b""),
+    type(NotImplemented): (b"NotImplemented", lambda value: b""),
 }
 _FAMILIES: tuple[tuple[Any, Callable[[_Walk, Any], bytes]], ...] = (
     (type, _Walk._named),

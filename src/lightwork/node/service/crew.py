@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +56,7 @@ class Crew:
         self._directories = directories
         self._spool = spool
         self._problems: list[str] = []
+        self._reading: dict[int, deque[tuple[str, asyncio.Future[tuple[str, File]]]]] = {}  # sent files, by attempt
         self._helpers: dict[int, tuple[Key, int]] = {}
         self._numbers = HELPERS_FROM
 
@@ -112,7 +114,16 @@ class Crew:
         path, spooled = os.fsdecode(fields["path"]), Path(os.fsdecode(fields["spooled"]))
         self._post(on.FileSending(token))
         reading = self._loop.run_in_executor(None, self._spool.sent, token, path, spooled)
-        reading.add_done_callback(lambda done: self._file_read(token, path, done))
+        self._reading.setdefault(token, deque()).append((path, reading))
+        reading.add_done_callback(lambda done: self._files_read(token))
+
+    def _files_read(self, token: int) -> None:
+        """They are told in the order in which they were sent: the last one of a path is the one that stays."""
+        line = self._reading.get(token)
+        while line and line[0][1].done():
+            self._file_read(token, *line.popleft())
+        if not line:
+            self._reading.pop(token, None)
 
     def _file_read(self, token: int, path: str, done: asyncio.Future[tuple[str, File]]) -> None:
         error = done.exception()

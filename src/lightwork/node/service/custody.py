@@ -84,7 +84,8 @@ class Custody:
             if isinstance(message, AttemptFile):
                 self._files.add((message.token, message.name))
             end = self._told(message, number)
-            self._owners[number] = end
+            if end.left:
+                self._owners[number] = end
             return end.left > 0
         if found.kind == records.SETTLED:
             self._forget(keeping.settled(records.read_settled(found.payload)))

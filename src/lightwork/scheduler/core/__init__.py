@@ -3,10 +3,13 @@
 Law: no clock, chance, socket, loop, process or log in here; a table changes only in its own file.
 
     events --> core.Core --+--> clients, sessions    who submitted what
-                           +--> queue                in which order jobs wait
+                           +--> queue, delays        in which order jobs wait; and those that failed, until when
                            +--> machines, nodes      who is there, who runs what
-                           +--> attempts, endings    what becomes of a job
+                           +--> stuck                who is of no use, which job is far slower than its like
+                           +--> attempts, losses,    what becomes of attempts,
+                           |    endings, retries     and so of a job
                            +--> placement, takeback  queue x nodes -> Assign, Revoke
+                           +--> twins                idle slots x slow jobs -> Assign
     commands <-------------+    explain              why a job waits, by placement's own predicates
                                 views, listing       what people who look in are told
                                 check                what must always hold

@@ -139,6 +139,10 @@ def _some_ended(state: State, node: Node, jobs: list[Job | None], event: on.Atte
             continue
         session = state.sessions[job.group.session]
         _measure_one(node, session, job, status, duration_ns)
+        if job.twin is not None and status & outcome.KIND_MASK == outcome.NOT_RUN:
+            _forget(free, end)
+            before += _not_for_this_node(state, node, job, end)
+            continue
         if may_retry(job, status):
             _forget(free, end, sent=job.stage(token)[0] is JobState.RUNNING)
             before += _failed(state, node, job, end)
@@ -175,6 +179,13 @@ def _failed(state: State, node: Node, job: Job, end: End) -> Commands:
     told = [do.TellRequeued(job.group.session, [job.number], reason)] if job.state is JobState.RUNNING else []
     delay(state, job)
     return [*told]
+
+
+def _not_for_this_node(state: State, node: Node, job: Job, end: End) -> Commands:
+    """One of two attempts could not even be started: that says nothing of the job, which runs elsewhere."""
+    job.attempts -= 1
+    state.sessions[job.group.session].regroup(job, job.group.avoid | {node.name})
+    return leave_to_other(state, job, end.token, f"node {node.name} could not start it") or []
 
 
 def on_attempt_spoke(state: State, event: on.AttemptSpoke) -> Commands:

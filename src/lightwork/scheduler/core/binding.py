@@ -91,8 +91,10 @@ def _bind_deliver(state: State, ledger: Ledger, command: Any) -> None:
 def _keep_sent(state: State, ledger: Ledger, command: Any) -> None:
     """A client that is told of a file may die before it has it: its next life is told with the job's end."""
     file = replace(command.file, sent=True)
-    ledger.need([file])
-    state.sent.setdefault((command.session, command.job), []).append(file)
+    sent = state.sent.setdefault((command.session, command.job), [])
+    if file not in sent:  # nodes that are adopted tell it again
+        ledger.need([file])
+        sent.append(file)
 
 
 def _add_sent(state: State, command: Any) -> list[File]:

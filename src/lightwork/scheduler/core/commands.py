@@ -311,3 +311,4 @@ class Answer(Command):
     hint: str = ""
     jobs: list[int] = []
     nodes: list[str] = []
+    after: int = 0

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from lightwork.config import timers
 from lightwork.model.states import JobState
 from lightwork.scheduler.core import commands as do, events as on, facts as fact, retries
 from lightwork.scheduler.core.accounts import Account, Entry
@@ -21,7 +20,7 @@ from lightwork.scheduler.core.endings import failure_outcome
 from lightwork.scheduler.core.jobs import Job
 from lightwork.scheduler.core.ledger import Ledger
 from lightwork.scheduler.core.losses import lose, return_unstarted
-from lightwork.scheduler.core.nodes import SECOND_NS, Node, Standing
+from lightwork.scheduler.core.nodes import Node, Standing
 from lightwork.scheduler.core.retries import may_retry
 from lightwork.scheduler.core.sessions import ComputationRecord, Session
 from lightwork.scheduler.core.state import Commands, Deliveries, State
@@ -30,7 +29,6 @@ from lightwork.wire import outcome
 from lightwork.wire.messages import Hardware
 from lightwork.wire.outcome import ARENA_REFERENCE
 
-HOLD_NS = int(timers.LEASE_S * SECOND_NS)
 HELD, STARTED, ENDED = range(3)  # stages of wire Truth
 
 
@@ -224,7 +222,7 @@ def _missing(state: State, node: Node, told: set[int], event: on.NodeTruth) -> C
 def hold_is_over(state: State) -> bool:
     """Whether placing may go on: each node that is awaited has told, or has not been heard for a lease."""
     nodes = [state.nodes[name] for name in state.awaited if name in state.nodes]
-    return all(node.standing is Standing.DEAD or state.now_ns - node.heard_ns >= HOLD_NS for node in nodes)
+    return all(node.standing is Standing.DEAD or state.now_ns - node.heard_ns >= state.hold_ns for node in nodes)
 
 
 def end_hold(state: State) -> Commands:

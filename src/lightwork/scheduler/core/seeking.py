@@ -77,7 +77,10 @@ def on_nodes_wanted(state: State, event: on.NodesWanted) -> Commands:
     for node in list(state.nodes.values()):
         commands += meet(state, session, node)
     names = [node.name for node in state.nodes.values() if node.name in session.shares]
-    return [*commands, do.Answer(session.name, event.number, nodes=names), *seek(state)]
+    answer = do.Answer(
+        session.name, event.number, nodes=names, after=state.recorded
+    )  # an answered wish is not said again
+    return [*commands, answer, *seek(state)]
 
 
 def on_node_heard(state: State, event: on.NodeHeard) -> Commands:

@@ -72,7 +72,7 @@ class Session:
         return found
 
     def regroup(self, job: Job, avoid: frozenset[str]) -> None:
-        """A job that has no attempt had better not go to these nodes again."""
+        """A job that stands in no line had better not go to these nodes again."""
         found = self.group(job.group.computation, job.group.options, avoid)
         found.live += 1
         self._one_less(job.group)

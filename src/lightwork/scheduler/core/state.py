@@ -63,7 +63,8 @@ class State:
         """Seconds between questions to the network, and between heartbeats; 0: as usual."""
         beat_ns = int((beat_s or timers.HEARTBEAT_S) * SECOND_NS)
         self.silent_ns = beat_ns * timers.UNREACHABLE_AFTER_BEATS
-        self.lease_ns = int(timers.lease_s(beat_s) * SECOND_NS) + GRACE_BEATS * beat_ns
+        self.hold_ns = int(timers.lease_s(beat_s) * SECOND_NS)  # so long a node may be silent after we were started
+        self.lease_ns = self.hold_ns + GRACE_BEATS * beat_ns
         self.lost_ns = int(timers.LOST_S * SECOND_NS)
         self.ask_ns = int((ask_s or timers.ASK_NETWORK_S) * SECOND_NS)
 

@@ -1,0 +1,79 @@
+"""The simulator itself: the same seed is the same schedule, whatever the process; what it double-books is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from lightwork.wire.messages import Message
+from tests.simulation import network
+from tests.simulation.runner import run, shrink, transcript
+from tests.simulation.world import World
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = (2, 3, 4, 5)
+
+
+def digest(seed: int) -> str:
+    _, lines = transcript(seed, all_of_it=True)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def test_a_seed_is_one_schedule():
+    for seed in SEEDS[:2]:
+        assert digest(seed) == digest(seed)
+    assert digest(SEEDS[0]) != digest(SEEDS[1])
+
+
+@pytest.mark.slow
+def test_no_order_depends_on_hashes():
+    script = "from tests.simulation.test_simulator import SEEDS, digest\nprint(*[digest(seed) for seed in SEEDS])"
+    found = set()
+    for hash_seed in ("0", "1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            [sys.executable, "-c", script], env=environment, cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        found.add(done.stdout)
+    assert len(found) == 1
+
+
+@pytest.mark.slow
+def test_messages_as_objects_or_as_bytes_are_the_same(monkeypatch):
+    """Nobody changes a message that another one still holds."""
+    plain = [digest(seed) for seed in SEEDS]
+    encode, decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Message).decode
+    take = network.Link._take
+
+    def packed(self, message, body):
+        take(self, decode(encode(message)) if isinstance(message, msgspec.Struct) else message, bytes(body))
+
+    monkeypatch.setattr(network.Link, "_take", packed)
+    assert [digest(seed) for seed in SEEDS] == plain
+
+
+def test_schedules_are_as_large_as_promised():
+    for seed in range(10):
+        world = World(seed)
+        world.run()
+        assert len(world.jobs) >= 30
+        assert len(world.machines) >= 3
+        assert len(world.names) >= 2
+        assert world.faults.happened >= 20
+        restarts = {"kill", "power", "scheduler dies at a write", "agent dies at a write"}
+        if world.restarts_only:
+            assert all(any(kind.startswith(one) for one in restarts) for kind in world.faults.kinds)
+        assert not world.net.blocked
+
+
+@pytest.mark.slow
+def test_a_failing_schedule_becomes_smaller():
+    skipped = shrink(0, "no hold")
+    assert skipped
+    assert run(0, "no hold", skipped).promise == run(0, "no hold").promise
