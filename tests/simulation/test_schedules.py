@@ -46,7 +46,7 @@ def test_stored_seeds_keep_all_promises(seed):
     assert not result.promise, result.text
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_fresh_schedules_keep_all_promises(capsys):
     total = all_of(seeds_of(FRESH), os.cpu_count() or 1)
     with capsys.disabled():

@@ -16,6 +16,8 @@ from tests.simulation import network
 from tests.simulation.runner import run, shrink, transcript
 from tests.simulation.world import World
 
+pytestmark = pytest.mark.soak  # these look at the simulated world itself, which still grows
+
 ROOT = Path(__file__).resolve().parents[2]
 SEEDS = (2, 3, 4, 5)
 

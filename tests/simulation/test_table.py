@@ -6,6 +6,8 @@ import pytest
 
 from tests.simulation.runner import run
 
+pytestmark = pytest.mark.soak  # these look at the simulated world itself, which still grows
+
 SEEDS = range(300)
 
 # Rows: what happens. Columns: the stages of coverage.py in which a job can be when it does.

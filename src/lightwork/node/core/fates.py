@@ -98,6 +98,11 @@ class Fates:
                 parts.append(event.body[at : at + length])
             at += length
         if again:
+            verdict = worker.verdict
+            if verdict is not None and verdict.token in again:  # we were about to end what has not begun
+                worker.verdict = None
+                if verdict.kind == CANCELLED:
+                    self._stops[verdict.token] = verdict.kill
             self._cut(worker, set(worker.tokens()) - again, now)
         return select(event, kept, b"".join(parts))
 

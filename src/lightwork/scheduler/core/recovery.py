@@ -30,6 +30,7 @@ from lightwork.wire.messages import Hardware
 from lightwork.wire.outcome import ARENA_REFERENCE
 
 HELD, STARTED, ENDED = range(3)  # stages of wire Truth
+_RANK = {STARTED: 0, HELD: 1, ENDED: 2}  # of several attempts of one job, which is adopted
 
 
 def restore(state: State, ledger: Ledger, now_ns: int) -> None:
@@ -93,6 +94,7 @@ def on_node_truth(state: State, event: on.NodeTruth) -> Commands:
     unwanted: list[int] = []
     late: dict[int, Job] = {}
     state.late[node.name] = late
+    spare = _spare(state, event)
     rows = zip(event.tokens, event.session, event.jobs, event.stages, event.ages_ns, strict=True)
     for token, index, number, stage, age_ns in rows:
         session = state.sessions.get(event.sessions[index])
@@ -100,7 +102,7 @@ def on_node_truth(state: State, event: on.NodeTruth) -> Commands:
         known = node.attempts.get(token)
         if known is not None:
             adopted.append((known, token, age_ns if stage else -1))
-        elif job is not None and not job.node and not _is_told(state, job, token):
+        elif job is not None and not job.node and not _is_told(state, job, token) and token not in spare:
             adopted.append((job, token, age_ns if stage else -1))
         elif stage != ENDED:
             unwanted.append(token)
@@ -115,6 +117,21 @@ def on_node_truth(state: State, event: on.NodeTruth) -> Commands:
     unknown = [name for name in event.sessions if name not in state.sessions]
     commands += [do.Release(node.name, name) for name in unknown]
     return commands + (end_hold(state) if state.restoring and not state.awaited else [])
+
+
+def _spare(state: State, event: on.NodeTruth) -> set[int]:
+    """Where a node has several attempts of one job: those that are not adopted. One that runs is rather than one that
+    has ended, for that end may be a death; if it is a result, it wins as a late one."""
+    pairs = list(zip(event.session, event.jobs, strict=True))
+    if len(set(pairs)) == len(pairs):
+        return set()
+    found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for pair, token, stage in zip(pairs, event.tokens, event.stages, strict=True):
+        session = state.sessions.get(event.sessions[pair[0]])
+        job = session.jobs.get(pair[1]) if session is not None else None
+        if job is not None and not _is_told(state, job, token):
+            found.setdefault(pair, []).append((_RANK.get(stage, len(_RANK)), token))
+    return {token for several in found.values() for _, token in sorted(several)[1:]}
 
 
 def _is_told(state: State, job: Job, token: int) -> bool:
