@@ -22,7 +22,7 @@ class Process:
         self.host = host
         self.alive = True
         self.stopped = False
-        self.since_ns = 0  # stopped since
+        self.since_ns = 0  # when it was stopped last, or went on
         self.backlog: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
 
     def killed(self) -> None:
@@ -73,6 +73,11 @@ class Clock:
             act(*args)
         except Killed as death:
             death.process.killed()
+
+    @property
+    def waiting(self) -> int:
+        """How much is to happen."""
+        return len(self._heap)
 
     def next_ns(self) -> int:
         """When the next entry is due."""

@@ -241,6 +241,7 @@ class Faults:
         if process is world.scheduler and slept >= 4 * SECOND:  # then it knows that it slept
             for machine in world.machines.values():
                 machine.heard_ns = min(machine.heard_ns + slept - SECOND, world.clock.now)
+        process.since_ns = world.clock.now
         world.clock.go_on(process)
         if process in world.earlier:  # soon it finds out that its state is another's
             world.clock.later(int(self._lives.random() * 4 * SECOND), process, self._finds_out, process)

@@ -86,6 +86,7 @@ class Oracle:
         self.upto: dict[str, int] = {}
         self.expected: set[Uid] = set()  # submitted, and not accepted yet
         self.feeds = self.handles = 0
+        self.every = 8  # feeds between two looks at all tables
         world.disk.seen = self.on_disk
 
     def must(self, holds: bool, promise: str, text: str) -> None:
@@ -199,7 +200,7 @@ class Oracle:
     def after_feed(self, scheduler: Scheduler) -> None:
         """Its tables agree. (All of them are looked at now and then: that takes as long as the feed.)"""
         self.feeds += 1
-        if self.feeds % 8 == 0:
+        if self.feeds % self.every == 0:
             wrong = check(scheduler.core.state)
             self.must(not wrong, "tables", "; ".join(wrong))
 
@@ -355,8 +356,9 @@ class Oracle:
     def beats(self, machine: Machine, told_ns: int) -> None:
         """A node looks at the clock; its scheduler has last spoken to it at `told_ns`."""
         most = self.world.lease_ns + int(self.world.orphan_s * SECOND) + 3 * SECOND
-        if self.world.clock.now - told_ns > most and machine.station is not None:
-            running = [worker.running for worker in machine.station.agent.hands.workers.values() if worker.running]
+        station = machine.station
+        if station is not None and self.world.clock.now - max(told_ns, station.since_ns) > most:
+            running = [worker.running for worker in station.agent.hands.workers.values() if worker.running]
             self.must(not running, "P14", f"attempts {running} run on {machine.name}, cut off for so long")
 
     # --- what users get ---

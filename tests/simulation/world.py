@@ -155,9 +155,13 @@ class World:
             self.lives[name] += 1
             life = self.lives[name]
             session = name if self.lasting[name] else f"{name}-{life}"
-            client = self.clients[name] = Client(self, name, session, life, self.lasting[name])
+            client = self.clients[name] = self.make_client(name, session, life)
             self.note(f"{client.name} starts")
             client.start()
+
+    def make_client(self, name: str, session: str, life: int) -> Client:
+        """One life of a program."""
+        return Client(self, name, session, life, self.lasting[name])
 
     def client_died(self, client: Client) -> None:
         """It was killed."""
@@ -176,14 +180,21 @@ class World:
 
     def run(self) -> None:
         """All of it; Violation if a promise is broken."""
+        self._start()
+        self._until(self.began_ns + CHAOS_NS)
+        self.heal()
+        self._finish()
+
+    def _start(self) -> None:
         self.start_scheduler()
         for machine in self.machines.values():
             self.start_station(machine)
         for name in self.names:
             self.start_client(name)
         self.faults.plan()
-        self._until(self.began_ns + CHAOS_NS)
-        self.heal()
+
+    def _finish(self) -> None:
+        """Everything ends, and nothing is left."""
         end = self.clock.now + SETTLE_NS
         self._converge(end, self.jobs_over, "jobs")
         for client in self.clients.values():
