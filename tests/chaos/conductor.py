@@ -95,8 +95,7 @@ class Conductor:
         self._stopped.pop((fault.kind, whom), None)
         kind = "scheduler" if fault.kind == "journal" else fault.kind  # it cannot go on without its journal
         if kind in ("scheduler", "node", "client"):
-            self.company.programs[kind, whom][-1].popen.wait(UP_S)
-            self._at(time.monotonic() + fault.for_s, lambda: self._start(kind, whom))
+            self._start_after(kind, whom, self.company.programs[kind, whom][-1], fault.for_s)
 
     def _stop(self, fault: Fault) -> None:
         whom = self._whom(fault)
@@ -146,7 +145,16 @@ class Conductor:
 
     # --- processes ---
 
-    def _start(self, kind: str, whom: str) -> None:
+    def _start_after(self, kind: str, whom: str, program: Program, pause_s: float) -> None:
+        """Once it is gone. (It may be stopped while its journal dies, and then it takes its time.)"""
+        if program.popen.poll() is None:
+            self._at(time.monotonic() + TICK_S, lambda: self._start_after(kind, whom, program, pause_s))
+        elif self.company.programs[kind, whom][-1] is program:  # else somebody has killed and started it meanwhile
+            self._at(time.monotonic() + pause_s, lambda: self._start(kind, whom, program))
+
+    def _start(self, kind: str, whom: str, after: Program) -> None:
+        if self.company.programs[kind, whom][-1] is not after:
+            return
         company = self.company
         if kind == "client":
             company.client(next(client for client in CLIENTS if client.name == whom))
@@ -162,7 +170,7 @@ class Conductor:
         if code is not None and kind != "client":
             if code >= 0:
                 self._note(f"fail {code}", kind, whom, program.pid)
-                self._at(time.monotonic() + 1.0, lambda: self._start(kind, whom))
+                self._at(time.monotonic() + 1.0, lambda: self._start(kind, whom, program))
             return  # killed by us: its next start is due already
         if _says(kind, whom) in program.out + program.err:
             self._note("up", kind, whom, program.pid)

@@ -50,22 +50,31 @@ class History:
         self.events = sorted(events)
         self._lease, self._lost = int(lease_s * SECOND), int(lost_s * SECOND)
         self._absences = {node: _joined(sorted(self._absent(node))) for node in nodes}
+        self._aways = _joined(sorted(self._away()))
 
     def _absent(self, node: str) -> Iterator[Span]:
-        for place, event in enumerate(self.events):
+        for event in self.events:
             mine = (event.kind in ("node", "host") and event.whom == node) or (
                 event.kind == "host" and event.whom == SCHEDULER_HOST
             )
-            if not (mine or (event.kind == "scheduler" and event.what == "stop")):
-                continue
-            over = ENDS.get(event.what)
-            if over is not None:
-                later = (
-                    one.at
-                    for one in self.events[place + 1 :]
-                    if (one.kind, one.whom) == (event.kind, event.whom) and one.what in (over, "kill")
-                )
-                yield Span(event.at, next(later, self.events[-1].at) + BACK_NS)
+            if mine or (event.kind == "scheduler" and event.what == "stop"):
+                yield from self._until_over(event, event.kind)
+
+    def _away(self) -> Iterator[Span]:
+        """When nothing could be told to the scheduler, or nothing was written down."""
+        for event in self.events:
+            if event.kind in ("scheduler", "journal"):
+                yield from self._until_over(event, "scheduler" if event.what == "kill" else event.kind)
+
+    def _until_over(self, event: Event, kind: str) -> Iterator[Span]:
+        over = ENDS.get(event.what)
+        if over is not None:
+            ends = (
+                one.at
+                for one in self.events
+                if one.at > event.at and (one.kind, one.whom) == (kind, event.whom) and one.what in (over, "kill")
+            )
+            yield Span(event.at, next(ends, self.events[-1].at) + BACK_NS)
 
     def absences(self, node: str) -> list[Span]:
         """Those of a node, joined where they touch."""
@@ -106,29 +115,22 @@ class History:
         return any(span.end - span.begin > self._lease + self._lost for span in spans)
 
     def _meeting(self, run: Run, until: int) -> list[Span]:
-        until = self._over(run, until)
-        return [span for span in self.absences(run.host) if span.begin <= until and run.at <= span.end]
+        told = self._over(run, until)
+        for span in self._aways:
+            if run.last and span.begin <= told <= span.end:
+                told = min(until, span.end)
+        return [span for span in self.absences(run.host) if span.begin <= told and run.at <= span.end]
 
     def _over(self, run: Run, until: int) -> int:
-        """When its end had certainly been written down. A stopped process writes nothing meanwhile."""
+        """When its end had certainly been written down on its node. A stopped process writes nothing meanwhile."""
         if not run.last:
             return until
         over = run.last + GRACE_NS
         for event in self.events:
             if event.what == "stop" and event.kind in ("worker", "node", "keeper") and event.whom == run.host:
-                cont = next(
-                    (
-                        one.at
-                        for one in self.events
-                        if one.what in ("cont", "kill")
-                        and one.kind == event.kind
-                        and one.whom == run.host
-                        and one.at > event.at
-                    ),
-                    until,
-                )
-                if event.at <= over <= cont + GRACE_NS or event.at <= run.last <= cont:
-                    over = max(over, cont + GRACE_NS)
+                for span in self._until_over(event, event.kind):
+                    if span.begin <= over <= span.end:
+                        over = span.end
         return min(until, over)
 
 

@@ -23,7 +23,7 @@ from tests.chaos.program import key_of_job, kind_of
 from tests.chaos.report import report
 from tests.support.lab import needs_lab
 
-SHORT = Size(65.0, schedulers=5, nodes=10, workers=30, clients=5, keepers=2, journals=1, stops=8, cuts=5, jobs=450)
+SHORT = Size(62.0, schedulers=5, nodes=10, workers=30, clients=5, keepers=2, journals=1, stops=8, cuts=5, jobs=350)
 LONG = Size(
     240.0, schedulers=20, nodes=40, workers=100, clients=10, keepers=6, journals=4, stops=30, cuts=15, jobs=1600
 )

@@ -167,6 +167,15 @@ def test_lost() -> None:
     assert "P6" in judged([ONE], [given("LOST")], *events("kill", "node", "a", 5, 6), reentrant=False)
 
 
+def test_an_end_that_nobody_could_be_told_before_its_node_was_cut_off() -> None:
+    dead = events("kill", "scheduler", "s", 1.5, 4)
+    cut = events("cut", "host", "a", 4, 20)
+    assert judged([ONE], [given("LOST")], *dead, *cut, reentrant=False) == ""
+    assert "P6" in judged([ONE], [given("LOST")], *cut, reentrant=False)
+    assert judged([ONE, run(21, 22, "b", 2)], [given(of=run(21, 22, "b", 2))], *dead, *cut) == ""
+    assert "P3" in judged([ONE, TWO], [given(of=TWO)], *dead), "the death of the scheduler alone is no reason"
+
+
 def test_a_value_that_nobody_made() -> None:
     assert "never wrote" in judged([ONE], [given(of=TWO)])
     assert "the value is wrong" in judged([ONE], [given(of=ONE)._replace(wrong="too short")])

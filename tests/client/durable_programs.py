@@ -39,7 +39,8 @@ def interrupted_without_link(address: str) -> None:
     """The same while the scheduler cannot be reached; the test takes it away at "go"."""
     with make(address) as cluster:
         cluster.submit(1)
-        cluster._session.core.check()  # type: ignore[attr-defined]
+        while cluster._session.core.upto < 1:  # type: ignore[attr-defined]
+            threading.Event().wait(0.01)
         print("go", flush=True)
         sys.stdin.readline()
         late = cluster.submit(2)

@@ -19,35 +19,36 @@ from tests.support.lab import Program
 JOBS = """
 if __name__ == "__main__":
     seconds, number, reentrant = float(ARGUMENTS[0]), int(ARGUMENTS[1]), {"None": None, "False": False}[ARGUMENTS[2]]
-    with shared(reentrant=reentrant, recover="cut") as cluster:
-        jobs = [submit(cluster, f"j{n}", seconds) for n in range(number)]
-        until(lambda: sum(job.status.name == "RUNNING" for job in jobs) == min(number, 2))
+    prefix = ARGUMENTS[3]
+    with shared(reentrant=reentrant, recover="cut" + prefix) as cluster:
+        jobs = [submit(cluster, f"{prefix}{n}", seconds) for n in range(number)]
+        until(lambda: sum(job.status.name == "RUNNING" for job in jobs) >= min(number, 2))
         say(running=True)
         cluster.wait()
         say(ended=[told(job) for job in jobs], why=[job.exception for job in jobs])
-        say(later=[told(job) for job in [submit(cluster, f"later{n}") for n in range(4)]])
+        say(later=[told(job) for job in [submit(cluster, f"later{prefix}{n}") for n in range(4)]])
 """
 
 
-def jobs(farm: DurableFarm, seconds: float, number: int, reentrant: str = "None") -> Client:
-    user = farm.user(JOBS, str(seconds), str(number), reentrant)
+def jobs(farm: DurableFarm, seconds: float, number: int, reentrant: str = "None", prefix: str = "j") -> Client:
+    user = farm.user(JOBS, str(seconds), str(number), reentrant, prefix)
     user.wait_for("running")
     return user
 
 
-@pytest.mark.parametrize("reentrant", ["None", "False"])
-def test_a_cut_shorter_than_the_lease_is_nothing(reentrant: str) -> None:
+def test_a_cut_shorter_than_the_lease_is_nothing() -> None:
     with DurableFarm("a") as farm:
         farm.scheduler()
-        farm.joins("a")
-        user = jobs(farm, 1.0, 16, reentrant)
+        farm.joins("a", slots=4)
+        users = [jobs(farm, 1.0, 16, reentrant, reentrant) for reentrant in ("None", "False")]
         for host in ("a", "s", "u"):
             farm[host].cut()
             time.sleep(LEASE_S / 2)
             farm[host].heal()
             time.sleep(0.5)
-        user.wait()
-        assert states(user, "ended") == ["FINISHED"] * 16
+        for user in users:
+            user.wait()
+            assert states(user, "ended") == ["FINISHED"] * 16
         assert set(farm.starts().values()) == {1}
 
 
@@ -180,21 +181,12 @@ def test_without_a_journal_all_is_gone_with_the_lease() -> None:
 # --- programs that sleep ---
 
 
-def _worker(farm: DurableFarm, scheduler: Program, node: Program, user: Client) -> int:
-    return farm.runs()["j0"][0].pid
-
-
-def _journal(farm: DurableFarm, scheduler: Program, node: Program, user: Client) -> int:
-    return psutil.Process(scheduler.pid).children()[0].pid
-
-
-SLEEPERS: dict[str, Callable[[DurableFarm, Program, Program, Client], int]] = {
-    "scheduler": lambda farm, scheduler, node, user: scheduler.pid,
-    "journal": _journal,
-    "node": lambda farm, scheduler, node, user: node.pid,
-    "keeper": lambda farm, scheduler, node, user: keeper_of(node),
-    "worker": _worker,
-    "client": lambda farm, scheduler, node, user: user.program.pid,
+SLEEPERS: dict[str, Callable[[DurableFarm, Program, Program, Client], list[int]]] = {
+    "scheduler": lambda farm, scheduler, node, user: [scheduler.pid],
+    "journal": lambda farm, scheduler, node, user: [psutil.Process(scheduler.pid).children()[0].pid],
+    "node": lambda farm, scheduler, node, user: [node.pid],
+    "keeper and client": lambda farm, scheduler, node, user: [keeper_of(node), user.program.pid],
+    "worker": lambda farm, scheduler, node, user: [farm.runs()["j0"][0].pid],
 }
 
 
@@ -206,10 +198,12 @@ def test_whoever_sleeps_past_the_lease(who: str) -> None:
         node = farm.joins("a")
         user = jobs(farm, 1.0, 6)
         farm.running("j0")
-        pid = SLEEPERS[who](farm, scheduler, node, user)
-        os.kill(pid, signal.SIGSTOP)
+        pids = SLEEPERS[who](farm, scheduler, node, user)
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
         time.sleep(LEASE_S + 1.0)
-        os.kill(pid, signal.SIGCONT)
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
         user.wait()
         assert states(user, "ended") == ["FINISHED"] * 6
         assert set(farm.starts().values()) == {1}, farm.starts()

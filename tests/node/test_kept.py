@@ -330,8 +330,8 @@ class OnDisk(RuleBasedStateMachine):
     def assigned(self, count: int) -> None:
         tokens = list(range(self.next + 1, self.next + 1 + count))
         self.next += count
-        self.custody.assigned(assign("s", tokens, [tokens[0]]))
-        self.jobs.update({token: token for token in tokens})
+        if self.custody.assigned(assign("s", tokens, [tokens[0]])):
+            self.jobs.update({token: token for token in tokens})
 
     @rule(data=st.data(), size=st.sampled_from([0, 5, 300]))
     def ended(self, data: st.DataObject, size: int) -> None:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tests.simulation.station import Station
 
 TICK_NS = 25 * MS
-KEEP_AGAIN_NS = SECOND
-LOAD = say.Load()
+KEEP_AGAIN_NS = FULL_NS = SECOND
+WELL, FULL = say.Load(90.0, 8 << 30, 100 << 30, 100.0), say.Load(90.0, 8 << 30, 0, 100.0)
 NOWHERE = Path("nowhere")
 Tell = Callable[[Any, bytes], None]
 
@@ -102,8 +102,9 @@ class Agent:
         """The scheduler says something (node/service/inbox.py)."""
         kind = type(message)
         if kind is say.Assign:
-            if self.custody is not None:
-                self.custody.assigned(message)
+            if self.custody is not None and not self.custody.assigned(message):
+                self.clock.later(FULL_NS, self.station, self._give_back, message.tokens)
+                return
             columns = message.tokens, message.lengths, message.options
             self.post(on.AttemptsAssigned(message.session, message.computation, *columns, body))
         elif kind is say.Settled:
@@ -121,6 +122,9 @@ class Agent:
             self.post(on.SlotsSet(message.slots))
         elif kind is say.AskHeld:
             self.post(on.HeldAsked(message.number, self.hands.words()))
+
+    def _give_back(self, tokens: list[int]) -> None:
+        self.tell(say.Returned(tokens, "the disk of its node is full"), b"")
 
     def tell_truth(self, tell: Tell) -> None:
         """All attempts, and how far they are. Ends that are due follow."""
@@ -246,7 +250,7 @@ class Agent:
     def beat(self, number: int) -> None:
         """The truth, once a beat."""
         first, self._joined = self._joined, False
-        self.post(on.BeatDue(number, self.hands.words(), LOAD, {}, first))
+        self.post(on.BeatDue(number, self.hands.words(), FULL if self.machine.full else WELL, {}, first))
 
     def _tick_at(self, when: int) -> None:
         if not self._tick_ns or when < self._tick_ns:

@@ -24,7 +24,7 @@ from lightwork.transport.address import split_host_port
 from lightwork.transport.strangers import Strangers, source_of
 from lightwork.transport.tls import Encryption
 from lightwork.wire.connection import Connection
-from lightwork.wire.messages import AskStatus, Hello
+from lightwork.wire.messages import PROTOCOL, AskStatus, Hello
 from tests.transport.links import CLIENT
 
 SECRET = secret.generate()
@@ -184,7 +184,7 @@ def test_three_gigabytes_announced_within_tls(loop, greeted):
         friend = there.link()
         memory = there.process.memory_info().rss
         sock = there.raw()
-        line = CIPHER.line(Liar(Hello(2, "client", "liar"), listening=False), "x")
+        line = CIPHER.line(Liar(Hello(PROTOCOL, "client", "liar"), listening=False), "x")
         with sock, contextlib.suppress(OSError):
             for _ in range(5):
                 for data in line.data_to_send():

@@ -87,6 +87,11 @@ class Callbacks:
         """No more will come."""
         self._queue.put(None)
 
+    def finish(self, seconds: float) -> None:
+        """After `stop`: wait so long at most until those in line have been told."""
+        if self._thread.ident is not None and not self.inside():
+            self._thread.join(seconds)
+
     def _run(self) -> None:
         self.ident = threading.get_ident()
         while True:

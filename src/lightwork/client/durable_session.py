@@ -300,6 +300,7 @@ class DurableSession(Session):
             lost = self._not_on_disk()
         self.broken(ClusterClosed())
         self._stop()
+        self.callbacks.finish(STATUS_S)
         return lost
 
     def _not_on_disk(self) -> int:

@@ -107,11 +107,22 @@ class Custody:
 
     # --- what comes ---
 
-    def assigned(self, message: Assign) -> None:
-        """These attempts are ours."""
+    def assigned(self, message: Assign) -> bool:
+        """These attempts are ours. False: they are not, for there is no room to write down whose they are.
+
+        Whoever comes after us would have their ends, and not know whose they are.
+        """
         session, tokens, numbers = message.session, message.tokens, message.numbers
+        if self._waiting:
+            return False
         note = self.keeping.assigned(session, tokens, numbers)
-        self._write(records.assigned(session, tokens, numbers), note)
+        try:
+            self._own(self._kept.append(records.assigned(session, tokens, numbers)), note)
+        except OSError as error:
+            self._tell_trouble(error)
+            self.keeping.returned(tokens)
+            return False
+        return True
 
     def note(self, message: FromNode, body: Buffer) -> None:
         """This is about to be told."""

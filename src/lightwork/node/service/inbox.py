@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from lightwork.wire.messages import (
     PlaceFile,
     Prepare,
     Release,
+    Returned,
     Revoke,
     SetSlots,
     Settled,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from lightwork.node.service.agent import Agent
 
 
+FULL_S = 1.0  # so long attempts stay that there is no room to write down
 UNTOLD = frozenset((Ack, Goodbye, Welcome))  # of the link, whose end is told, and of claims (claims_link.py)
 
 
@@ -67,8 +70,9 @@ class Inbox:
             self._agent.notice("warning", f"the node cannot do anything with {type(message).__name__}")
 
     def _assign(self, message: Assign, body: bytes) -> None:
-        if self._agent.custody is not None:
-            self._agent.custody.assigned(message)
+        if self._agent.custody is not None and not self._agent.custody.assigned(message):
+            asyncio.get_running_loop().call_later(FULL_S, self._give_back, message.tokens)
+            return
         self._agent.hands.identities.note(message)
         lengths = message.lengths
         if message.places:
@@ -78,6 +82,10 @@ class Inbox:
         session, computation, tokens = message.session, message.computation, message.tokens
         apart = {tokens[place.index]: place.size for place in message.apart}
         self._agent.post(on.AttemptsAssigned(session, computation, tokens, lengths, message.options, body, apart))
+
+    def _give_back(self, tokens: list[int]) -> None:
+        """Not at once, for they would be back at once."""
+        self._agent.tell(Returned(tokens, "the disk of its node is full"), b"")
 
     def _settled(self, message: Settled, body: bytes) -> None:
         if self._agent.custody is not None:
