@@ -60,6 +60,7 @@ def status(told: Status) -> dict[str, Any]:
         "twins_started": told.twins_started,
         "twins_won": told.twins_won,
         "retried": told.retried,
+        "slow": told.slow,
     }
 
 

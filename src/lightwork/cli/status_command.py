@@ -45,7 +45,7 @@ def _show(told: Status) -> None:
         print(table(COLUMNS, [_row(node) for node in sorted(told.nodes, key=lambda node: node.name)], width_of()))
     else:
         print("no nodes")
-    for sentence in told.waiting:
+    for sentence in (*told.waiting, *told.slow):
         print(printable(sentence))
     for one in told.attempted:
         if one.state not in WELL:

@@ -130,6 +130,10 @@ class FrameTooLong(ProtocolError):
     """The other side announced a frame over the limit."""
 
 
+class SaysNothing(ProtocolError):
+    """The other side takes connections, and does not say who it is: a stranger, or ours in a bad moment."""
+
+
 class VersionMismatch(PeerError):
     """The other side speaks a protocol that is too old or too new."""
 

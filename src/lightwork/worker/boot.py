@@ -16,7 +16,7 @@ import sys
 
 # The allocator has read its own by now, and jobs have no business with the others.
 _DROPPED = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
-_KEPT = ("LIGHTWORK_PORTABLE", "LIGHTWORK_NODE_PROCESS")
+_KEPT = ("LIGHTWORK_PORTABLE", "LIGHTWORK_NODE_PROCESS", "LIGHTWORK_BELOW")
 
 
 def _register() -> None:

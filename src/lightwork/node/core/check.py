@@ -65,14 +65,13 @@ def _batch(batch: Batch) -> Iterator[str]:
 
 def _tokens(core: Core) -> Iterator[str]:
     flying = [token for worker in core.workers for token in worker.tokens()]
-    twice = [
-        token for token, count in Counter([*core.held.tokens(), *flying, *core.files.tokens()]).items() if count > 1
-    ]
+    everywhere = [*core.held.tokens(), *flying, *core.files.tokens()]
     stale = core.fates.ordered.difference(flying)
     if stale:
         yield f"orders about attempts that are not in flight: {sorted(stale)[:5]}"
     homeless = core.files.arguments.difference(core.tokens())
     if homeless:
         yield f"arguments are kept for attempts that are not here: {sorted(homeless)[:5]}"
-    if twice:
+    if len(set(everywhere)) < len(everywhere):
+        twice = [token for token, count in Counter(everywhere).items() if count > 1]
         yield f"attempts in two places: {twice[:5]}"

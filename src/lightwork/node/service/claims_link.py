@@ -236,7 +236,7 @@ class Claim:
         """Whether it is over. If so, this was the claim's end: to be asked before anything is believed."""
         tenure, now = self._tenure, monotonic_ns()
         if tenure.phase is Phase.ORPHANED or tenure.left_ns(now) <= 0:
-            self._obey(tenure.passed(now, len(self._agent.core.tokens())))
+            self._obey(tenure.passed(now, durable.in_hand(self._agent)))
         return self._over
 
     @property

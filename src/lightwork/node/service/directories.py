@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from lightwork.node.service.process_notes import ProcessNotes
+from lightwork.node.service.process_notes import MARK, ProcessNotes
 
 KEPT = "kept"
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -76,12 +76,19 @@ class Directories:
 
     def noted_processes(self) -> list[tuple[int, str]]:
         """What our predecessor noted."""
+        return [(int(name), start) for name, start in self._noted() if name.isdigit()]
+
+    def noted_marks(self) -> set[str]:
+        """What it, and those before it that had no successor, put into the environment of all that they started."""
+        return {text for name, text in self._noted() if name == MARK}
+
+    def _noted(self) -> list[tuple[str, str]]:
         try:
             lines = self._processes.read_text("ascii", errors="replace").splitlines()
         except FileNotFoundError:
             return []
         rows = [line.split() for line in lines]
-        return [(int(row[0]), row[1]) for row in rows if len(row) == 2 and row[0].isdigit()]
+        return [(row[0], row[1]) for row in rows if len(row) == 2]
 
     def stale_rings(self) -> Iterator[Path]:
         """Shared files that our predecessor left."""

@@ -117,6 +117,11 @@ def running(agent: Agent) -> int:
     return len(_started(agent))
 
 
+def in_hand(agent: Agent) -> int:
+    """How much keeps the claim up: attempts, and ends for which the disk has no room yet."""
+    return len(agent.core.tokens()) + (len(agent.custody.unwritten) if agent.custody is not None else 0)
+
+
 def nobody(message: object, body: object) -> None:
     """There is no scheduler: nothing that is said now is of any use to one that comes later."""
 

@@ -9,6 +9,7 @@ import os
 import sys
 from typing import NamedTuple
 
+from lightwork.kit.process import start_of
 from lightwork.transport.descriptors import Socket, pair
 
 # malloc shall keep and reuse large blocks: fresh pages cost more than all else we do with a large result.
@@ -42,6 +43,8 @@ class Arenas(NamedTuple):
 
 NO_ARENAS = Arenas()
 
+BELOW = "LIGHTWORK_BELOW"  # as in worker.boot: the variable that says below which agent a process runs
+
 _OF_OUR_OWN = ("PYTHONHOME", "PYTHONEXECUTABLE", "PYTHONPLATLIBDIR", "__PYVENV_LAUNCHER__")
 
 
@@ -54,7 +57,12 @@ def boot_path() -> str:
 def environment_under(python: str) -> dict[str, str]:
     """The variables for a process of this interpreter: not those that say where the library of ours is."""
     dropped = () if python == sys.executable else _OF_OUR_OWN
-    return {name: value for name, value in os.environ.items() if name not in dropped}
+    return {name: value for name, value in os.environ.items() if name not in dropped} | {BELOW: mark()}
+
+
+def mark() -> str:
+    """What BELOW says in all that runs below us: by that our successor knows who got away when all above it died."""
+    return f"{os.getpid()}:{start_of(os.getpid())}"
 
 
 def lent_to(python: str) -> tuple[str, ...]:

@@ -50,6 +50,7 @@ class Entry(Struct, gc=False):
     end: End | None = None
     spent: tuple[tuple[Attempt, bool, bool], ...] = ()  # attempt, blame, retry
     told: tuple[int, ...] = ()  # the token of each of these, if its node has told its end; else 0
+    lost: tuple[int, ...] = ()  # the token of each, if its node has not, and may have it; else 0
 
     def files(self) -> tuple[File, ...]:
         """All blobs that it needs."""
@@ -83,6 +84,7 @@ class Account:
         "refused",
         "unended",
         "user",
+        "wisher",
         "wishes",
     )
 
@@ -96,6 +98,7 @@ class Account:
         self.refused: list[tuple[int, int]] = []  # from, up to: jobs of this life that were not taken
         self.computations: dict[str, Computation] = {}
         self.wishes: list[Wanted] = []
+        self.wisher = 0  # which life of the client has these wishes
         self.entries: dict[int, Entry] = {}
         self.keys: dict[str, int] = {}
         self.unended = 0  # how many entries have no end
@@ -109,8 +112,8 @@ def facts_of(account: Account) -> Iterator[fact.Fact]:
     """Facts that make an equal account."""
     name = account.name
     yield fact.SessionOpened(name, account.incarnation, account.lasting, account.user, account.host, account.first)
-    if account.wishes:
-        yield fact.Wished(name, list(account.wishes))
+    if account.wishes or account.wisher:
+        yield fact.Wished(name, list(account.wishes), account.wisher)
     for computation in account.computations.values():
         yield fact.Defined(name, computation)
     for entries in _alike(account.entries.values()):
@@ -119,8 +122,8 @@ def facts_of(account: Account) -> Iterator[fact.Fact]:
         yield fact.Skipped(name, upto, first)
     yield fact.Skipped(name, account.next_number)
     for entry in account.entries.values():
-        for (attempt, blame, retry), told in zip(entry.spent, entry.told, strict=True):
-            yield fact.Spent(name, entry.number, attempt, blame, retry, told)
+        for (attempt, blame, retry), told, lost in zip(entry.spent, entry.told, entry.lost, strict=True):
+            yield fact.Spent(name, entry.number, attempt, blame, retry, told, lost)
         if entry.grant is not None:
             yield fact.Granted(name, entry.grant.node, entry.grant.era, [entry.number], [entry.grant.token])
     cancelled = [entry.number for entry in account.entries.values() if entry.cancelled]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lightwork.config import limits
 from lightwork.model.states import JobState
 from lightwork.scheduler.core.accord import accord
-from lightwork.scheduler.core.jobs import Job
+from lightwork.scheduler.core.jobs import Group, Job
 from lightwork.scheduler.core.retries import OWN_ENDS
 from lightwork.scheduler.core.sessions import Session
 from lightwork.scheduler.core.state import State
@@ -38,12 +38,13 @@ def _attempts(state: State) -> Iterator[str]:
 
 def _jobs(state: State) -> Iterator[str]:
     for session in state.sessions.values():
+        groups: dict[Group, int] = {}
         for job in session.jobs.values():
             yield from _job(state, job)
-        groups = [job.group for job in session.jobs.values()]
-        for group in set(groups):
-            if group.live != groups.count(group):
-                yield f"a group of {group.computation} counts {group.live} jobs of {groups.count(group)}"
+            groups[job.group] = groups.get(job.group, 0) + 1
+        for group, count in groups.items():
+            if group.live != count:
+                yield f"a group of {group.computation} counts {group.live} jobs of {count}"
 
 
 def _job(state: State, job: Job) -> Iterator[str]:

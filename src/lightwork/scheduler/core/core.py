@@ -150,6 +150,7 @@ class Core:
                 for one in recovery.without_strays(state, event) if type(event) is on.AttemptsEnded else (event,):
                     commands += bind(state, ledger, one, _HANDLERS[type(one)](state, one))
         commands += bind(state, ledger, None, self._afterwards())
+        state.note_gone()
         if ledger.unneeded:
             commands.append(do.Discard([one for one in ledger.unneeded if one not in ledger.needs], state.recorded))
             ledger.unneeded.clear()

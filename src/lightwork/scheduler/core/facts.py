@@ -53,10 +53,12 @@ class SessionEnded(Struct, array_like=True, tag=5):
 
 
 class Wished(Struct, array_like=True, tag=6):
-    """A session wishes for nodes, besides those it wished for before."""
+    """A session wishes for nodes, besides those it wished for before. `life`: of its client; what earlier lives wished
+    for is over with the first wish of the next."""
 
     session: str
     wanted: list[Wanted]
+    life: int = 0
 
 
 class Defined(Struct, array_like=True, tag=7):
@@ -116,7 +118,8 @@ class Ungranted(Struct, array_like=True, tag=12):
 
 class Spent(Struct, array_like=True, tag=13):
     """An attempt is over and its job is not. `blame`: it killed its worker; `retry`: it failed and is tried again;
-    `told`: its token, if its node has told its end, and may do so again."""
+    `told`: its token, if its node has told its end, and may do so again; `lost`: its token, if nobody has, for then it
+    may come back."""
 
     session: str
     number: int
@@ -124,6 +127,7 @@ class Spent(Struct, array_like=True, tag=13):
     blame: bool = False
     retry: bool = False
     told: int = 0
+    lost: int = 0
 
 
 class CancelAsked(Struct, array_like=True, tag=14):
@@ -159,6 +163,14 @@ class Taken(Struct, array_like=True, tag=16):
     numbers: list[int]
 
 
+class Unspent(Struct, array_like=True, tag=17):
+    """An attempt that was lost is back: it is not over."""
+
+    session: str
+    number: int
+    token: int
+
+
 Fact: TypeAlias = (
     Began
     | NodeKnown
@@ -176,4 +188,5 @@ Fact: TypeAlias = (
     | CancelAsked
     | Ended
     | Taken
+    | Unspent
 )

@@ -80,7 +80,11 @@ class Ledger:
                 self.unneed(entry.files())
 
     def _wished(self, one: fact.Wished) -> None:
-        self.sessions[one.session].wishes += one.wanted
+        account = self.sessions[one.session]
+        if one.life != account.wisher:
+            account.wisher = one.life
+            account.wishes.clear()
+        account.wishes += one.wanted
 
     def _defined(self, one: fact.Defined) -> None:
         computations = self.sessions[one.session].computations
@@ -137,7 +141,15 @@ class Ledger:
         entry = self.sessions[one.session].entries[one.number]
         entry.spent = (*entry.spent, (one.attempt, one.blame, one.retry))
         entry.told = (*entry.told, one.told)
+        entry.lost = (*entry.lost, one.lost)
         entry.grant = None
+
+    def _unspent(self, one: fact.Unspent) -> None:
+        entry = self.sessions[one.session].entries[one.number]
+        at = entry.lost.index(one.token)
+        entry.spent = entry.spent[:at] + entry.spent[at + 1 :]
+        entry.told = entry.told[:at] + entry.told[at + 1 :]
+        entry.lost = entry.lost[:at] + entry.lost[at + 1 :]
 
     def _cancel_asked(self, one: fact.CancelAsked) -> None:
         account = self.sessions[one.session]
@@ -216,4 +228,5 @@ _APPLY: dict[type, Callable[[Ledger, Any], None]] = {
     fact.CancelAsked: Ledger._cancel_asked,
     fact.Ended: Ledger._ended,
     fact.Taken: Ledger._taken,
+    fact.Unspent: Ledger._unspent,
 }

@@ -174,7 +174,7 @@ def _count(state: State, node: Node, job: Job, token: int, reason: str, may_have
     stage, started_ns = job.stage(token)
     known = stage is JobState.RUNNING
     start_ns, lasted_ns = (started_ns + state.wall_ns, state.now_ns - started_ns) if known else (0, 0)
-    spend(state, job, Attempt(node.name, start_ns, lasted_ns, outcome.DIED, reason))
+    spend(state, job, Attempt(node.name, start_ns, lasted_ns, outcome.DIED, reason), lost=token)
 
 
 def _tell_requeued(jobs: Iterable[Job], reason: str) -> Commands:

@@ -160,6 +160,7 @@ def take_late(state: State, event: on.AttemptsEnded) -> Commands:
             job.take_back(unstarted=job.state is JobState.QUEUED)
         elif not state.delays.drop(job):
             state.queue.pull([job])
+        retries.unspend(state, job, token)
         node.adopt(job, token)
     return commands
 
@@ -206,6 +207,7 @@ def _adopt(state: State, node: Node, found: list[tuple[Job, int, int]]) -> Comma
     stopped: list[int] = []
     for job, token, age_ns in found:
         if token not in node.attempts:
+            retries.unspend(state, job, token)
             node.adopt(job, token)
         if job.cancelled:
             stopped.append(token)

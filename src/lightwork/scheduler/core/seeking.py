@@ -60,10 +60,7 @@ def on_nodes_wanted(state: State, event: on.NodesWanted) -> Commands:
         state.orders.add(order)
         return [do.AskNetwork(names_of(event.wanted), patterns_of(event.wanted)), *_dial(state)]
     session.seeking.well_ns = state.now_ns
-    new = event.wanted if state.ledger is None else [one for one in event.wanted if one not in session.wishes]
-    session.wishes += new
-    if new:
-        state.record(Wished(session.name, new))
+    _add(state, session, event.wanted)
     for wanted in event.wanted:
         if not is_pattern(wanted.host):
             state.prospects.add(address_of(wanted), listed=True)
@@ -81,6 +78,18 @@ def on_nodes_wanted(state: State, event: on.NodesWanted) -> Commands:
         session.name, event.number, nodes=names, after=state.recorded
     )  # an answered wish is not said again
     return [*commands, answer, *seek(state)]
+
+
+def _add(state: State, session: Session, wanted: list[Wanted]) -> None:
+    """To what it wishes for. Where that is written down, a client may repeat itself, and its next life begins anew."""
+    account = state.ledger.sessions[session.name] if state.ledger is not None else None
+    if account is None:
+        session.wishes += wanted
+        return
+    new = wanted if account.wisher != session.incarnation else [one for one in wanted if one not in session.wishes]
+    if new:
+        state.record(Wished(session.name, new, session.incarnation))
+        session.wishes = list(account.wishes)
 
 
 def on_node_heard(state: State, event: on.NodeHeard) -> Commands:

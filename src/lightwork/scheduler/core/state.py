@@ -45,6 +45,7 @@ class State:
         self.ledger: Ledger | None = None  # None: nothing survives us
         self.recorded = 0  # facts, in this life
         self.fresh: list[do.Record] = []  # facts of this turn
+        self.gone: list[str] = []  # nodes that were forgotten in this turn
         self.attached: dict[str, int] = {}  # sessions whose client is connected, and which life of it
         self.sent: dict[tuple[str, int], list[File]] = {}  # files of running jobs whose client is not there
         self.awaited: set[str] = set()  # nodes that may have jobs of an earlier life; nothing is placed meanwhile
@@ -81,7 +82,14 @@ class State:
         self.awaited.discard(name)
         self.late.pop(name, None)
         if self.ledger is not None and name in self.ledger.nodes:
-            self.record(NodeGone(name))
+            self.gone.append(name)
+
+    def note_gone(self) -> None:
+        """At the end of a turn: written down before what became of its jobs, it would let these run again."""
+        for name in self.gone:
+            if name not in self.nodes:
+                self.record(NodeGone(name))
+        self.gone.clear()
 
     def alarm(self) -> Commands:
         """When we must be fed again, whatever happens; said once."""

@@ -20,6 +20,7 @@ from lightwork.scheduler.core.prospects import Stage
 from lightwork.scheduler.core.retries import why_it_waits
 from lightwork.scheduler.core.sessions import Session
 from lightwork.scheduler.core.state import State
+from lightwork.scheduler.core.stuck import far_ones
 from lightwork.wire import outcome
 from lightwork.wire.messages import AskLogs, Logs, SessionStatus, Status
 
@@ -54,6 +55,7 @@ def status(state: State, number: int) -> Slow[Status]:
     told = Status(number, [node.status() for node in state.nodes.values()], 0, sum(map(len, run.values())))
     told.queued = max(0, sum(len(session.jobs) for session in state.sessions.values()) - told.running)
     told.waiting = [*_waiting(state), *_delayed(state)]
+    told.slow = far_ones(state, "", GROUPS_SHOWN)
     told.twins_started, told.twins_won, told.retried = state.twins_started, state.twins_won, state.retried
     reports = (one.report() for one in state.prospects if one.stage is not Stage.ALIAS)
     told.attempted = list(islice(reports, ATTEMPTED_SHOWN))

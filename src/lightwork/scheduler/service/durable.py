@@ -53,6 +53,8 @@ class DurableScheduler(Scheduler):
         self._gate = Gate(least=1)  # an epoch that is not on disk would come again
         self._landings: dict[Link, ClientLanding] = {}
         self._nodes_landing: dict[str, NodeLanding] = {}
+        self._followed: Link | None = None  # by another one of the same life: its end is nobody's death
+        self._ending: set[str] = set()  # sessions that are over as soon as that is on disk
         for known in ledger.nodes.values():
             self._claims.remember(known.identity, known.node)
         self._feed([])
@@ -78,6 +80,8 @@ class DurableScheduler(Scheduler):
                 self._journal.record(command.number, command.fact)
             else:
                 kept.append(command)
+                if isinstance(command, do.EndSession):
+                    self._ending.add(command.session)
         super()._obey(self._gate.admit(kept))
 
     def _obey_one(self, command: Any) -> None:
@@ -89,6 +93,10 @@ class DurableScheduler(Scheduler):
                     self._blobs.path(digest).unlink(missing_ok=True)
         else:
             super()._obey_one(command)
+
+    def _end_session(self, session: str) -> None:
+        self._ending.discard(session)
+        super()._end_session(session)
 
     # --- clients ---
 
@@ -107,9 +115,10 @@ class DurableScheduler(Scheduler):
                 return Refused(GONE, f"session {name} is not there any more, or another program has taken it over")
             if link is not None:
                 link.abort()  # the same life dials again: its old link is dead, though nobody has told us
+                self._followed = link
                 self.link_lost(link, None)
             return None
-        if session is not None and session.closing:
+        if name in self._ending or (session is not None and session.closing):
             return Refused(BUSY, f"session {name} is being closed")
         if link is not None:
             who = f"{link.peer.user}@{link.peer.host}" if link.peer.user else link.peer.host
@@ -135,7 +144,7 @@ class DurableScheduler(Scheduler):
         self._telling.forget(session)
         record = self._core.state.sessions.get(session)
         lasting = record is not None and record.lasting
-        if lasting or not (_is_local(link) or link.left):
+        if lasting or link is self._followed or not (_is_local(link) or link.left):
             return on.ClientAway(session)
         return on.ClientLost(session)
 
