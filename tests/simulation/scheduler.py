@@ -136,7 +136,7 @@ class Watched(DurableScheduler):
         super().__init__(ledger, self, blobs, process.now_ns, **given)
         self._fed = self._core.feed
         self._core.feed = self._watched  # type: ignore[method-assign]
-        self._epoch_ns = self._core.state.wall_ns = self.world.wall_ns
+        self._epoch_ns = self._telling._epoch_ns = self._core.state.wall_ns = self.world.wall_ns
 
     def _later(self, delay_s: float, call: Callable[[], None]) -> None:
         self.process.clock.later(int(delay_s * SECOND), self.process, call)
