@@ -20,7 +20,7 @@ from tests.simulation.runner import PROCESSES, Total, run, run_range, stored, tr
 ENOUGH = 4_000
 FIRST, RANGES = 10_000_000, 10_000
 SOAK, VERY_MANY = 2_000_000, 200_000
-QUICK = range(20)
+QUICK = range(12)
 TAIL = 120  # lines of a transcript
 
 

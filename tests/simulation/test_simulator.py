@@ -30,6 +30,7 @@ def digest(seed: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_seed_is_one_schedule() -> None:
     for seed in SEEDS[:2]:
         assert digest(seed) == digest(seed)
@@ -63,6 +64,7 @@ def test_messages_as_objects_or_as_bytes_are_the_same(monkeypatch: pytest.Monkey
     assert [digest(seed) for seed in SEEDS] == plain
 
 
+@pytest.mark.slow
 def test_schedules_are_as_large_as_promised() -> None:
     for seed in range(10):
         world = World(seed)
