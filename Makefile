@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help setup check static unit test soak bench demo format clean
-.PHONY: _test-machine _test-network _test-durable _format _lint _imports _mypy-linux _mypy-win32 _mypy-darwin _mypy-tests
+.PHONY: _test-machine _test-network _test-durable _test-simulation _format _lint _imports _mypy-linux _mypy-win32 _mypy-darwin _mypy-tests
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -38,20 +38,24 @@ unit: $(STAMP)
 
 test: $(STAMP)  ## everything that must hold before a change lands
 	@$(MAKE) -j2 static
-	@$(MAKE) -j3 _test-network _test-durable _test-machine
+	@$(MAKE) -j4 _test-network _test-durable _test-simulation _test-machine
 
-# Tests on a network mostly wait, those on this machine mostly work: side by side they take half the time.
+# Tests on a network mostly wait, those on this machine mostly work: side by side they take half the time. Simulated time
+# does not pass while others need the processors.
 ON_NETWORK = STEP_SHOWS='^SKIPPED|passed|skipped' $(STEP)
 NETWORK_TEST = $(BIN)/python -m pytest -q -rs -m "not soak" -p no:cacheprovider
 _test-machine: $(STAMP)
-	@$(BIN)/python -m pytest -q -m "not soak" --ignore tests/e2e_net --ignore tests/chaos $(ARGS)
+	@$(BIN)/python -m pytest -q -m "not soak" --ignore tests/e2e_net --ignore tests/chaos \
+	    --ignore tests/simulation $(ARGS)
 _test-network: $(STAMP)
 	@$(ON_NETWORK) "tests on a network" $(NETWORK_TEST) tests/e2e_net --ignore-glob '*/test_durable_*'
 _test-durable: $(STAMP)
 	@$(ON_NETWORK) "nothing is lost" $(NETWORK_TEST) tests/e2e_net/test_durable_*.py tests/chaos
+_test-simulation: $(STAMP)
+	@STEP_SHOWS='^simulation|passed' $(STEP) "simulated faults" nice -n 10 $(NETWORK_TEST) tests/simulation
 
-soak: $(STAMP)  ## the long tests: minutes to hours
-	@$(BIN)/python -m pytest -q -m soak $(ARGS)
+soak: $(STAMP)  ## the long tests: minutes to hours (SEEDS=200000 or SEEDS=A:B: which schedules of the simulation)
+	@$(if $(SEEDS),LIGHTWORK_TEST_SEEDS=$(SEEDS) )$(BIN)/python -m pytest -q -m soak $(ARGS)
 
 bench: $(STAMP)  ## the measurements (ARGS="name ..." for some of them)
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -49,7 +49,6 @@ INTEGRATION = (
     "scheduler/test_journal",
     "store/test_journal_full",
     "store/test_journal_damage",
-    "simulation",
     "chaos/test_chaos",
     "chaos/test_flat",
     "transport/test_beacon",

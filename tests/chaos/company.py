@@ -160,16 +160,18 @@ class Company:
         except psutil.NoSuchProcess:  # killed meanwhile
             return set()
 
+    def helpers(self, host: str) -> list[int]:
+        """Keeper and workers of a node: all below its program but what jobs have started."""
+        below = [*self.workers(host), self.pid("keeper", host)]
+        return [pid for pid in below if pid and "boot.py" in _words_of(pid)]
+
     def left(self, *hosts: str) -> list[str]:
-        """Command lines of all processes on these hosts, apart from what holds the host open. Without a keeper (and
-        without Windows' job objects) nobody knows what a job has left in another session if the agent is killed.
-        """
+        """Command lines of all processes on these hosts, apart from what holds the host open."""
         found = []
         for host in hosts:
             for pid in processes_in(self.lab[host].namespace):
                 words = _words_of(pid)
-                stray = "sleep 600" in words and host in NODES and host not in self.keepers
-                if words and not stray and not words.startswith(("sh -ec", "cat")):
+                if words and not words.startswith(("sh -ec", "cat")):
                     found.append(f"{host}: {pid} {words[:150]}")
         return found
 

@@ -16,7 +16,7 @@ from itertools import count
 from tests.chaos import oracle
 from tests.chaos.company import CLIENTS, NODES, UP_S, Company, send, waits_for
 from tests.chaos.history import SCHEDULER_HOST, Event
-from tests.chaos.plan import CUT, DEAF, KILL, STOP, Fault
+from tests.chaos.plan import CUT, DEAF, KILL, RAZE, STOP, Fault
 from tests.support.lab import Program
 
 SAYS = {"scheduler": "nodes join it by", "node": "joined", "client": "open"}  # once it is up
@@ -82,15 +82,19 @@ class Conductor:
     # --- faults ---
 
     def _to_do(self, fault: Fault) -> Callable[[], None]:
-        how = {KILL: self._kill, STOP: self._stop, CUT: self._cut_off, DEAF: self._cut_off}[fault.what]
+        does = {KILL: self._kill, RAZE: self._kill, STOP: self._stop, CUT: self._cut_off, DEAF: self._cut_off}
+        how = does[fault.what]
         return lambda: how(fault)
 
     def _kill(self, fault: Fault) -> None:
         whom = self._whom(fault)
         pid = self._worker(whom) if fault.kind == "worker" else self.company.pid(fault.kind, whom)
+        others = self.company.helpers(whom) if fault.what == RAZE else []
         if not pid or not send(pid, signal.SIGKILL):
             self._later(fault)
             return
+        for other in others:
+            send(other, signal.SIGKILL)
         self._note("kill", fault.kind, whom, pid)
         self._stopped.pop((fault.kind, whom), None)
         kind = "scheduler" if fault.kind == "journal" else fault.kind  # it cannot go on without its journal

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 KILL, STOP, CUT, DEAF = "kill", "stop", "cut", "deaf"
+RAZE = "raze"  # a node's program dies in one moment with all that could clean up after it
 
 
 class Size(NamedTuple):
@@ -51,7 +52,8 @@ def plan(seed: int, size: Size, nodes: Sequence[str], clients: Sequence[str], ho
     faults = [Fault(at(n, size.schedulers), KILL, "scheduler", "", pause()) for n in range(size.schedulers)]
     for n in range(size.nodes):
         long = n % 5 == 4  # past the lease
-        faults.append(Fault(at(n, size.nodes), KILL, "node", chance.choice(nodes), 8.0 if long else pause()))
+        what = RAZE if n % 5 == 1 else KILL
+        faults.append(Fault(at(n, size.nodes), what, "node", chance.choice(nodes), 8.0 if long else pause()))
     faults += [Fault(at(n, size.workers), KILL, "worker", chance.choice(nodes), 0.0) for n in range(size.workers)]
     faults += [Fault(at(n, size.clients), KILL, "client", chance.choice(clients), pause()) for n in range(size.clients)]
     faults += [Fault(at(n, size.keepers), KILL, "keeper", chance.choice(nodes), 0.0) for n in range(size.keepers)]

@@ -93,7 +93,7 @@ def kind_of(seed: int, client: str, index: int) -> Kind:
         return Kind("fails", 0.01, retries=1)
     if share < 0.97:
         return Kind("slow", 60.0, timeout=1.0)
-    return Kind("child", 0.02)
+    return Kind("child", chance.choice((0.02, 1.0)))
 
 
 class Options(NamedTuple):

@@ -11,7 +11,7 @@ from tests.chaos import oracle
 from tests.chaos.history import Event, History
 from tests.chaos.judge import Given, Lives, judge
 from tests.chaos.oracle import SECOND, Delivery, Run
-from tests.chaos.plan import KILL, Size, plan
+from tests.chaos.plan import KILL, RAZE, Size, plan
 from tests.chaos.program import Kind, kind_of
 
 LEASE_S, LOST_S = 5.0, 3.0
@@ -203,7 +203,7 @@ def test_a_plan_is_its_seed() -> None:
     assert made(1) == made(1)
     assert made(1) != made(2)
     faults = plan(3, size, ["a", "b"], ["x"], ["s", "a"])
-    kills = [fault.kind for fault in faults if fault.what == KILL]
+    kills = [fault.kind for fault in faults if fault.what in (KILL, RAZE)]
     assert {kind: kills.count(kind) for kind in set(kills)} == {
         "scheduler": 5,
         "node": 10,
@@ -212,6 +212,7 @@ def test_a_plan_is_its_seed() -> None:
         "keeper": 2,
         "journal": 1,
     }
+    assert [fault.kind for fault in faults if fault.what == RAZE] == ["node"] * 2
     assert all(0 <= fault.at_s <= 60 for fault in faults)
     kinds = {kind_of(random.Random(4).randrange(100), "x", index).name for index in range(1000)}
     assert kinds == {"plain", "large", "once", "poison", "again", "fails", "slow", "child"}

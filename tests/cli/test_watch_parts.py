@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from lightwork.cli import logs_command
+from lightwork.cli import documents, logs_command, status_command
 from lightwork.cli.cancel_command import JOBS_MAX, parse
 from lightwork.cli.documents import state_name
 from lightwork.cli.jobs_command import numbers
 from lightwork.cli.logs_command import Reader
 from lightwork.model.errors import ClusterError, UserError
 from lightwork.model.states import JobState
-from lightwork.wire.messages import Logs
+from lightwork.wire.messages import Logs, Status
 from lightwork.wire.outcome import Stream
 
 RUNNING, QUEUED, FINISHED = JobState.RUNNING, JobState.QUEUED, JobState.FINISHED
@@ -49,6 +49,13 @@ def test_states_by_name() -> None:
     assert numbers(["queued", "failed", "failed"]) == [0, 3]
     assert numbers(["ended"]) == [2, 3, 4, 5, 6, 7]
     assert [state_name(state) for state in (0, 5, 42)] == ["queued", "timed_out", "42"]
+
+
+def test_a_status_names_slow_jobs(capsys: pytest.CaptureFixture[str]) -> None:
+    told = Status(1, [], 0, 1, slow=["job s/0 on a has run for 1 h; others of f take 1 s\x1b[2J"])
+    status_command._show(told)
+    assert capsys.readouterr().out.splitlines()[-1].startswith("job s/0 on a has run for 1 h; others of f take 1 s\\")
+    assert documents.status(told)["slow"] == told.slow
 
 
 class Played:

@@ -113,6 +113,28 @@ def test_the_end_waits_for_files_sent_before_it(make, tmp_path):
     assert ended == [[tmp_path / "big"]]
 
 
+@pytest.mark.parametrize("large_first", [True, False])
+def test_of_two_files_for_one_place_the_last_one_stays(make, tmp_path, large_first):
+    """They come together, and the small one is whole first."""
+    cluster, fake = make(double, hold=True, outputs_dir=tmp_path)
+    jobs = [cluster.submit(n) for n in range(2)]
+    fake.wait_jobs(2)
+    sizes = [1_000_000, 10] if large_first else [10, 1_000_000]
+    fake.files |= {f"5/{number}": bytes([number]) * size for number, size in enumerate(sizes)}
+    with fake._lock:  # nothing of the files goes out before all is said
+        for number in range(2):
+            told = file_of("state", fake.files[f"5/{number}"], modified_ns=(number + 1) * 10**18)
+            fake.send(SentFile(number, f"5/{number}", told))
+        fake.end(0)
+        fake.end(1)
+        time.sleep(0.1)
+    assert cluster.wait(10)
+    assert [job.files for job in jobs] == [[tmp_path / "state"]] * 2
+    assert (tmp_path / "state").read_bytes() == bytes([1]) * sizes[1]
+    assert (tmp_path / "state").stat().st_mtime_ns == 2 * 10**18
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+
+
 @pytest.mark.parametrize("how", ["missing", "outside", "wrong", "unwritable"])
 def test_a_file_that_cannot_be_written_fails_its_job(make, tmp_path, capfd, how):
     cluster, fake = make(double, hold=True, outputs_dir=tmp_path / "out")

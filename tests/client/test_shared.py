@@ -21,12 +21,14 @@ from lightwork.model.errors import (
     JobLost,
     JobNotRun,
     NotReady,
+    SaysNothing,
     SchedulerGone,
     UserError,
     WrongCredential,
 )
 from lightwork.model.states import JobState
 from lightwork.payload.labels import unpack_label
+from lightwork.transport.dial import connect
 from lightwork.wire.messages import (
     Cancel,
     Close,
@@ -252,6 +254,40 @@ def test_the_constructor_waits_for_a_scheduler_that_is_not_there_yet(
     thread.join(20)
     with made[0] as cluster:
         assert cluster.submit(1)() == 2
+
+
+class Mute:
+    """A scheduler that dies so many times just as it is dialled; or somebody else, who never says who it is."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def connect(self, *given: Any, **more: Any) -> Any:
+        self.left -= 1
+        if self.left >= 0:
+            raise SaysNothing("something at s:9700 closed the connection without a word")
+        return connect(*given, **more)
+
+
+def test_a_scheduler_that_dies_while_it_is_dialled_is_dialled_again(
+    fake: FakeDurable, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mute = Mute(3)
+    monkeypatch.setattr("lightwork.client.shared_server.connect", mute.connect)
+    with on(fake) as cluster:
+        assert cluster.submit(1)() == 2
+    assert mute.left < 0
+
+
+def test_who_never_says_who_it_is_is_no_scheduler(
+    fake: FakeDurable, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lightwork.client.shared_server.connect", Mute(1_000_000).connect)
+    monkeypatch.setattr("lightwork.client.reaching.STRANGER_S", 0.3)
+    began = time.monotonic()
+    with pytest.raises(SaysNothing, match="without a word"):
+        on(fake)
+    assert time.monotonic() - began >= 0.3
 
 
 def test_wrong_secrets_are_told_at_once(fake: FakeDurable) -> None:

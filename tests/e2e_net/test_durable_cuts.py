@@ -136,7 +136,7 @@ def test_orphans_end_when_their_time_is_over_and_kept_results_are_told_later() -
         assert list((farm.node_directory("a") / "kept").rglob("*.kept")), "the end of j0 is kept"
         farm["s"].heal()
         user.wait()
-        assert user.get("first")[:3] == ["j0", "FINISHED", "a"]
+        assert user.get("first")[:4] == ["j0", "FINISHED", "a", 1], "the attempt that was lost is that which came back"
         assert [run.end > 0 for run in farm.runs()["j0"]] == [True], "it is told, and not begun again"
         assert user.get("second")[1] == "FINISHED" and farm.starts()["j1"] == 2
 

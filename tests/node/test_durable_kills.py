@@ -297,9 +297,9 @@ def test_a_full_disk_loses_nothing(tmp_path, small_disk, killed):
         before = await one.all_ended(one.assign(computation, [arguments(n, 10) for n in range(4)]))
         assert before[3].value[0] == 3
         fill(small_disk)
-        tokens = one.assign(computation, [arguments(n, 1000) for n in range(30)])
+        sizes = [1000] * 30 + [3_000_000]  # in one go: a node whose disk is full takes nothing more
+        *tokens, large = one.assign(computation, [arguments(n, size) for n, size in enumerate(sizes)])
         await one.all_ended(tokens)
-        (large,) = one.assign(computation, [arguments(30, 3_000_000)])
         await one.until(lambda: large in one.started)
         await one.until(lambda: any("cannot be written down" in getattr(one_, "text", "") for one_ in one.others))
         if killed:

@@ -8,6 +8,7 @@ import random
 import shutil
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from lightwork.config import limits
 from lightwork.node.service import kept_records as records
 from lightwork.node.service.custody import Custody
+from lightwork.node.service.durable import in_hand
 from lightwork.node.service.kept import Kept
 from lightwork.node.service.kept_records import Damage
 from lightwork.wire.messages import Assign, AttemptFile, Died, Ended, File, JobOptions
@@ -186,6 +188,24 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
     assert not one.waits
     later, damage = restarted(directory)
     assert [tokens for _, tokens, _ in owed(later)] == [[1], [3]]
+
+
+def test_a_claim_does_not_end_while_ends_wait_for_room(tmp_path, monkeypatch):
+    """Who comes next would find a worker that started and left no word."""
+    one = Custody(tmp_path, lambda: 0, lambda text: None)
+    one.load()
+    one.assigned(assign("s", [1, 2], [1]))
+    agent: Any = SimpleNamespace(core=SimpleNamespace(tokens=lambda: [2]), custody=one)
+    assert in_hand(agent) == 1
+    disk = FullAt(0)
+    monkeypatch.setattr(os, "writev", disk)
+    one.note(*ended([1], 50))
+    assert in_hand(agent) == 2
+    disk.room = 10**6
+    one.retry()
+    assert in_hand(agent) == 1
+    agent.custody = None
+    assert in_hand(agent) == 1
 
 
 # --- what may happen to a file ---

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -87,6 +88,58 @@ def test_the_end_of_the_link_ends_all(tmp_path):
             assert list((tmp_path / "n" / "workers").iterdir()) == []
 
     asyncio.run(story())
+
+
+@contextlib.contextmanager
+def agent_whose_job_has_a_child_elsewhere(directory, kind):
+    """In a session of its own, so that no signal to a group finds it. The agent's process, and what it told."""
+    place = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/node/agent_program.py"), str(directory), kind, "away"],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": place},
+    )
+    assert process.stdout is not None
+    told = json.loads(process.stdout.readline())
+    try:
+        yield process, told
+    finally:
+        process.kill()
+        process.wait()
+        if alive(told["away"]):
+            os.kill(told["away"], signal.SIGKILL)
+
+
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="subreapers, and what /proc says, are Linux's")
+
+
+@needs_linux
+@pytest.mark.parametrize("kind", ["keeper", "portable"])
+def test_what_a_killed_worker_had_started_elsewhere_is_ended(tmp_path, kind):
+    with agent_whose_job_has_a_child_elsewhere(tmp_path / "n", kind) as (process, told):
+        os.kill(told["worker"], signal.SIGKILL)
+        wait_until(lambda: not alive(told["away"]))
+        assert process.poll() is None
+
+
+@needs_linux
+@pytest.mark.parametrize("kind", ["keeper", "portable"])
+def test_who_got_away_when_all_above_it_were_killed_is_ended_by_the_next_agent(tmp_path, kind):
+    """Nobody knows of it once worker, keeper and agent have died at once."""
+    with agent_whose_job_has_a_child_elsewhere(tmp_path / "n", kind) as (process, told):
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # so that none of them acts on another one's death
+            for pid in told["pids"]:
+                os.kill(pid, number)
+        process.wait()
+        wait_until(lambda: not any(alive(pid) for pid in told["pids"]))
+        assert alive(told["away"])
+
+        async def story():
+            async with node(tmp_path / "n", portable=kind == "portable") as (scheduler, _):
+                assert not alive(told["away"])
+                await scheduler.until(lambda: set(told["tokens"]) <= set(scheduler.died))
+
+        asyncio.run(story())
 
 
 def leave_children():

@@ -63,3 +63,11 @@ def test_who_waits_for_nothing_is_not_held_up_by_others() -> None:
     gate.admit([do.Accept("s", 1, 5)])
     dial = do.Dial("tcp:a:1")
     assert gate.admit([do.Accept("t", 1), dial]) == [do.Accept("t", 1), dial]
+
+
+def test_that_a_session_is_over_is_not_forgotten_with_its_client() -> None:
+    gate = Gate()
+    assert gate.admit([do.Accept("s", 1, 3), do.EndSession("s", 4)]) == []
+    gate.forget(of_session("s"))
+    assert gate.durable(3) == []
+    assert gate.durable(4) == [do.EndSession("s", 4)]

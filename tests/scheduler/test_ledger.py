@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from lightwork.scheduler.core import facts as fact
 from lightwork.scheduler.core.ledger import Ledger
-from lightwork.wire.messages import Attempt, Computation, File, JobOptions
+from lightwork.wire.messages import Attempt, Computation, File, JobOptions, Wanted
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(fact.Fact).decode
@@ -50,7 +50,8 @@ class Writer:
             self._say(fact.Granted(account.name, "a", "e", [unended[0].number], [self.count]))
         elif choice == 5 and unended:
             attempt = Attempt("a", self.count, 1, 1, "no")
-            self._say(fact.Spent(account.name, unended[0].number, attempt, bool(pick % 2), not pick % 2))
+            lost = self.count if pick % 3 == 0 else 0
+            self._say(fact.Spent(account.name, unended[0].number, attempt, bool(pick % 2), not pick % 2, 0, lost))
         elif choice == 6 and unended:
             self._say(fact.CancelAsked(account.name, [unended[-1].number]))
         elif choice == 7 and account.entries:
@@ -59,6 +60,10 @@ class Writer:
             self._say(fact.NodeKnown(f"n{pick % 3}", "i", f"e{self.count}", ""))
         elif choice == 9:
             self._say(fact.NodeGone(f"n{pick % 3}"))
+        elif choice == 11:
+            self._say(fact.Wished(account.name, [Wanted(f"w{pick % 5}")], pick % 3))
+        elif choice == 12 and (back := [(entry.number, lost) for entry in unended for lost in entry.lost if lost]):
+            self._say(fact.Unspent(account.name, *back[pick % len(back)]))
         elif choice == 10 and pick % 4 == 0:
             self._say(fact.SessionEnded(account.name))
 
@@ -77,7 +82,7 @@ class Writer:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 10), st.integers(0, 1000)), max_size=60))
+@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 1000)), max_size=60))
 def test_said_again(steps: list[tuple[int, int]]) -> None:
     writer = Writer()
     for choice, pick in steps:
@@ -91,4 +96,5 @@ def test_said_again(steps: list[tuple[int, int]]) -> None:
         other = again.sessions[name]
         assert other.entries == account.entries
         assert (other.keys, other.unended, other.next_number) == (account.keys, account.unended, account.next_number)
+        assert (other.wishes, other.wisher) == (account.wishes, account.wisher)
     assert {file.digest for file in again.files()} == {file.digest for file in writer.ledger.files()}

@@ -9,6 +9,7 @@ from lightwork.scheduler.core.core import Core
 from lightwork.scheduler.core.endings import failure_outcome
 from lightwork.wire import outcome
 from lightwork.wire.messages import Computation, Hardware, JobOptions, Load
+from tests.scheduler.durable_core import DurableCore
 
 SECOND_NS = 1_000_000_000
 
@@ -111,6 +112,27 @@ def test_a_long_history_is_told_from_its_end() -> None:
     assert isinstance(told, do.Deliver)
     assert told.attempts == [count + 1]
     assert [len(history) for _, history in told.histories] == [limits.HISTORY_MAX]
+
+
+def test_histories_that_come_out_of_the_ledger_fit_into_messages_too() -> None:
+    count, tries = 700, 3
+    durable = DurableCore()
+    durable.feed([on.ClientJoined("s", 0, True), on.ComputationDefined("s", Computation("f", "function", "f"))], 0)
+    durable.feed([on.TimePassed(), on.NodeJoined("a", count)], 0)
+    durable.feed([on.JobsSubmitted("s", "f", 0, [b"x"] * count, JobOptions())], 0)
+    jobs = durable.core.state.sessions["s"].jobs
+    for turn in range(limits.HISTORY_MAX + 5):
+        most = count if turn < tries else 1  # and one job has more than a message tells
+        tokens = [jobs[number].token for number in range(most)]
+        durable.feed([on.AttemptsDied("a", tokens, False, [5] * most, [0] * most, b"")], 0)
+    durable.feed([on.ClientAway("s")], 0)
+    tokens = [jobs[number].token for number in range(count)]
+    durable.feed([on.AttemptsEnded("a", tokens, [0] * count, [5] * count, [5] * count, [1] * count, b"x" * count)], 0)
+    told = [one for one in durable.feed([on.ClientJoined("s", 1, True)], 0) if isinstance(one, do.Deliver)]
+    assert [number for one in told for number in one.jobs] == list(range(count))
+    histories = {one.jobs[index]: history for one in told for index, history in one.histories}
+    assert [len(histories[number]) for number in range(count)] == [limits.HISTORY_MAX, *[tries] * (count - 1)]
+    assert max(sum(len(history) for _, history in one.histories) for one in told) <= limits.HISTORY_MAX
 
 
 def test_twins_are_counted_for_their_session() -> None:

@@ -101,6 +101,19 @@ def test_status_counts_all_sessions_and_says_why_the_oldest_wait() -> None:
     ]
 
 
+def test_status_names_jobs_that_run_far_longer_than_their_like() -> None:
+    lab = Lab()
+    for name in ("s", "t"):
+        lab.session(name)
+        lab.submit(2, name)
+        lab.end(lab.start()[-1:])  # one of two; then the other one is handed out, or runs already
+        lab.start()
+    lab.now_ns = 65 * SECOND_NS
+    lab.feed(on.NodeBeat("a"), on.TimePassed())
+    text = "on a has run for 1 min 5 s; others of simulate take 1 s"
+    assert done(status(lab.core.state, 1)).slow == [f"job s/0 {text}", f"job t/1 {text}"]
+
+
 def test_status_of_nothing() -> None:
     told = done(status(Core().state, 1))
     assert (told.queued, told.running, told.nodes, told.waiting) == (0, 0, [], [])

@@ -1,7 +1,7 @@
 """One agent: the real node core and custody, with model workers. It lives for one claim (node/service/agent.py).
 
-An end is kept before it is told, and its room in the ring is free only then; rings of the dead stay until all of them is
-kept. What an agent leaves is gathered by the next one (node/service/harvest.py).
+An end is kept before it is told, and its room in the ring is free only then; rings of the dead stay until all of them
+is kept. What an agent leaves is gathered by the next one (node/service/harvest.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lightwork.node.core.endings import lost
 from lightwork.node.service.custody import Custody
 from lightwork.wire import messages as say
 from lightwork.wire.outcome import REVOKED
-from tests.simulation.clock import MS, SECOND
+from tests.simulation.clock import MS, SECOND, Clock
 from tests.simulation.hands import Hands
 from tests.simulation.kept import MemoryKept
 from tests.simulation.workers import Ring, Worker
@@ -45,7 +45,7 @@ class Agent:
         self.station = station
         self.machine: Machine = station.machine
         self.world = self.machine.world
-        self.clock = self.machine.clock
+        self.clock: Clock = self.machine.clock
         self.core = Core(self.machine.slots)
         self.hands = Hands(self)
         self.custody: Custody | None = None
@@ -126,6 +126,10 @@ class Agent:
     def _give_back(self, tokens: list[int]) -> None:
         self.tell(say.Returned(tokens, "the disk of its node is full"), b"")
 
+    def in_hand(self) -> int:
+        """How much keeps the claim up (node/service/durable.py)."""
+        return len(self.core.tokens()) + (len(self.custody.unwritten) if self.custody is not None else 0)
+
     def tell_truth(self, tell: Tell) -> None:
         """All attempts, and how far they are. Ends that are due follow."""
         custody = self.custody
@@ -170,11 +174,11 @@ class Agent:
                 for command in self.core.handle(one, self.clock.now):
                     world.did(self.station, command)
                     self.hands.obey(command)
+                world.oracle.after_handle(self, one)
         finally:
             self._handling = False
         if self.custody is not None:
             self._loosen(self.custody)
-        world.oracle.after_handle(self)
         if self.core.in_flight:
             self._tick_at(self.clock.now + TICK_NS)
 
@@ -214,13 +218,14 @@ class Agent:
         if not rows or self.over:
             return
         ring.drained += len(rows)
-        tokens, starts, durations, statuses, outcomes = map(list, zip(*rows, strict=True))
-        columns: Any = tokens, starts, durations, list(map(len, outcomes)), statuses
+        columns: Any = list(map(list, zip(*rows, strict=True)))
+        tokens, starts, durations, statuses, outcomes = columns
+        lengths, body = list(map(len, outcomes)), b"".join(outcomes)
         if self.custody is not None:
-            self.custody.bonds.hold(ring, columns[0], partial(ring.free, len(rows)))
+            self.custody.bonds.hold(ring, tokens, partial(ring.free, len(rows)))
         else:
             ring.free(len(rows))
-        self.post(on.JobsEnded(worker.number, *columns, b"".join(outcomes)))  # type: ignore[arg-type]
+        self.post(on.JobsEnded(worker.number, tokens, starts, durations, lengths, statuses, body))
 
     def worker_died(self, worker: Worker, why: str) -> None:
         """The keeper says so."""

@@ -1,15 +1,19 @@
-"""A calm month: many jobs, few faults, and nothing that grows. The same world, with programs that submit batch after batch.
+"""A calm month: many jobs, few faults, and nothing that grows. In the same world, programs submit batch after batch.
 
-What is measured each simulated day is what would grow if anything leaked: rows of the journal, entries of the ledger,
-tables of the cores, what nodes keep, what waits in the clock. What the oracle knows of a job goes when its user has it.
+What is measured ten times is what would grow if anything leaked: rows of the journal, entries of the ledger, tables of
+the cores, what nodes keep, what waits in the clock. What the oracle knows of a job goes when its user has it.
 """
 
 from __future__ import annotations
 
+import gc
 from random import Random
 from typing import Any
 
+from psutil import Process
+
 from lightwork.client.records import Record
+from lightwork.config import timers
 from lightwork.wire.messages import JobOptions
 from tests.simulation.client import Client
 from tests.simulation.clock import MS, SECOND
@@ -101,11 +105,13 @@ class CalmWorld(World):
         self.jobs = Endless(seed)
         self.lasting = {"c1": True, "c2": True}
         self.pause_ns = self.chaos_ns * BATCH * len(self.names) // count
-        self.beat_s, self.beat_ns = 10.0, 10 * SECOND
-        self.lease_ns = 100 * SECOND
+        self.beat_s, self.beat_ns = 30.0, 30 * SECOND
+        self.lease_ns = int(timers.lease_s(self.beat_s) * SECOND)
         self.oracle.every = 200
+        self.clock.most_steps = 1_000_000 + 100 * count
         self.submitted = self.ended = 0
         self.measured: list[dict[str, int]] = []
+        self.memory: list[int] = []
 
     def make_client(self, name: str, session: str, life: int) -> Client:
         """One life of a program."""
@@ -124,8 +130,9 @@ class CalmWorld(World):
         oracle, scheduler = self.oracle, self.scheduler
         for one in oracle.tries_of.pop(uid, ()):
             oracle.by_token.pop(one.token, None)
-        for table in (oracle.jobs, oracle.ends, oracle.lives, oracle.blamed, oracle.grants):
-            table.pop(uid, None)  # type: ignore[attr-defined]  # of whatever kind
+        tables: list[dict[Any, Any]] = [oracle.jobs, oracle.ends, oracle.lives, oracle.blamed, oracle.grants]
+        for table in tables:
+            table.pop(uid, None)
         for some in (oracle.durable, oracle.granted, oracle.expected):
             some.discard(uid)
         oracle.uids.pop((uid[0], index), None)
@@ -138,20 +145,31 @@ class CalmWorld(World):
         """All days; then everything ends, and nothing is left."""
         self._start()
         for day in range(1, 11):
-            self._until(self.began_ns + self.chaos_ns * day // 10)
+            self.clock.run_until(self.began_ns + self.chaos_ns * day // 10)
             self.measured.append(self.sizes())
+            gc.collect()
+            self.memory.append(Process().memory_info().rss)
         self.heal()
         self._finish()
 
     def sizes(self) -> dict[str, int]:
         """What must not grow."""
         found = {
-            "journal rows": len(self.disk.rows),
+            "journal rows": self.disk.most,
             "clock": self.clock.waiting,
             "spool": sum(len(home.log) for machine in self.machines.values() for home in machine.homes.values()),
             "rings": sum(len(home.rings) for machine in self.machines.values() for home in machine.homes.values()),
             "oracle": len(self.oracle.by_token) + len(self.oracle.tries_of) + len(self.oracle.ends),
         }
+        for client in self.clients.values():
+            core = client.core
+            kept = len(client.jobs) + len(client.planned) + len(client.ended)
+            found["clients"] = found.get("clients", 0) + len(core.open) + len(core.past) + kept
+        for machine in self.machines.values():
+            if machine.station is not None:
+                agent = machine.station.agent
+                held = len(agent.core.tokens()) + len(agent.hands.workers) + len(machine.station.outbox)
+                found["agents"] = found.get("agents", 0) + held
         scheduler = self.scheduler
         if scheduler is not None:
             state = scheduler.core.state

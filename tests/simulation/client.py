@@ -1,4 +1,4 @@
-"""A user's program with its client: the real DurableCore, and a program that submits, takes, cancels, dies and runs again.
+"""A user's program with its client: the real DurableCore, and who submits, takes, cancels, dies and runs again.
 
 The program is the restartable script: run again, it submits everything with a key again, and asks for the jobs of its
 earlier lives that have none.
@@ -15,7 +15,7 @@ from lightwork.model.errors import JobLost, LightworkError
 from lightwork.model.states import JobState
 from lightwork.wire import messages as say
 from tests.simulation.clock import MS, SECOND, Process
-from tests.simulation.network import Link
+from tests.simulation.links import Link
 from tests.simulation.plan import COMPUTATIONS, Planned
 
 if TYPE_CHECKING:
@@ -207,12 +207,6 @@ class Client(Process):
             if self.link is not None and self.core.up:
                 self.link.send(message)
 
-    def cancel_all(self) -> None:
-        """Everything that has not ended."""
-        for record in list(self.jobs.values()):
-            if record.number in self.planned:
-                self.cancel(record)
-
     def _refused_jobs(self, message: say.RefusedJobs) -> None:
         """The disk is full: the program submits them again later."""
         for record in self.core.refused_jobs(message):
@@ -262,10 +256,12 @@ class Client(Process):
 
     # --- the end ---
 
-    def close(self) -> None:
-        """The program is through."""
+    def close(self, *, cancel: bool = False) -> None:
+        """The program is through, or wants no more."""
         self.closing = True
-        self.core.leave(say.Close())
+        if cancel:
+            self.world.oracle.cancelled.update(self.planned.values())
+        self.core.leave(say.Close(cancel))
         self.flush()
 
     @property

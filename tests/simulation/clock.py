@@ -11,7 +11,7 @@ from heapq import heappop, heappush
 from typing import Any
 
 US, MS, SECOND = 1_000, 1_000_000, 1_000_000_000
-START_NS = 1_000 * SECOND  # monotonic clocks rarely begin at 0
+START_NS = 100_000 * SECOND  # monotonic clocks rarely begin at 0; a wall clock may be moved back from here
 
 
 class Process:
@@ -38,12 +38,17 @@ class Killed(Exception):
         self.process = process
 
 
+class Busy(Exception):
+    """So much happens that it will never end."""
+
+
 class Clock:
     """Time passes from one entry to the next."""
 
     def __init__(self) -> None:
         self.now = START_NS
         self.steps = 0
+        self.most_steps = 100_000  # a schedule takes some 2,500
         self._heap: list[tuple[int, int, Process | None, Callable[..., None], tuple[Any, ...]]] = []
         self._count = 0
 
@@ -57,31 +62,32 @@ class Clock:
         self._count += 1
         heappush(self._heap, (self.now + delay, self._count, owner, act, args))
 
-    def step(self) -> None:
-        """The next entry."""
-        when, _, owner, act, args = heappop(self._heap)
-        if when > self.now:
-            self.now = when
-        if owner is not None:
-            if not owner.alive:
-                return
-            if owner.stopped:
-                owner.backlog.append((act, args))
-                return
-        self.steps += 1
-        try:
-            act(*args)
-        except Killed as death:
-            death.process.killed()
+    def run_until(self, when: int) -> None:
+        """All that is due by then, in order."""
+        heap = self._heap
+        while heap and heap[0][0] <= when:
+            due, _, owner, act, args = heappop(heap)
+            if due > self.now:
+                self.now = due
+            if owner is not None:
+                if not owner.alive:
+                    continue
+                if owner.stopped:
+                    owner.backlog.append((act, args))
+                    continue
+            self.steps += 1
+            if self.steps > self.most_steps:
+                raise Busy(f"{self.steps:,} steps, and no end: now {getattr(act, '__qualname__', act)}")
+            try:
+                act(*args)
+            except Killed as death:
+                death.process.killed()
+        self.now = max(self.now, when)
 
     @property
     def waiting(self) -> int:
         """How much is to happen."""
         return len(self._heap)
-
-    def next_ns(self) -> int:
-        """When the next entry is due."""
-        return self._heap[0][0] if self._heap else 1 << 62
 
     def go_on(self, process: Process) -> None:
         """It is no longer stopped: all that waited for it happens now."""

@@ -10,7 +10,7 @@ from lightwork.model.errors import LightworkError
 from lightwork.scheduler.core import events as on
 from lightwork.wire.messages import Refused
 from tests.simulation.clock import SECOND
-from tests.simulation.network import Link
+from tests.simulation.links import Link
 
 if TYPE_CHECKING:
     from tests.simulation.scheduler import Scheduler

@@ -2,9 +2,9 @@
 
     write(number, fact) --> pending --group commit, fsync--> rows --> durable(number)
 
-Rows are bytes, as they are on a disk: what is changed after it was written does not change there. A journal is a process
-of its own: when its scheduler is killed, it still writes an unknown part of what it was sent; when the machine loses its
-power, what was not committed is gone, torn or not.
+Rows are bytes, as they are on a disk: what is changed after it was written does not change there. A journal is a
+process of its own: when its scheduler is killed, it still writes an unknown part of what it was sent; when the machine
+loses its power, what was not committed is gone, torn or not.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Journal:
             self.on_full(full)
 
     def ends(self, *, power: bool) -> None:
-        """Its scheduler is dead: an unknown part of what it was sent is written all the same, unless the power is gone."""
+        """Its scheduler is dead: a part of what it was sent is written all the same, unless the power is gone."""
         if self._disk.owner is self and not self._disk.full and self._pending:
             most = self._committing if power else len(self._pending)
             count = self._random.choice((0, most)) if power else self._random.randint(0, most)

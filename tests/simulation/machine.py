@@ -39,7 +39,6 @@ class Machine:
         self.heard_ns = 0  # when a scheduler that counts has read something of it
         self.lost_ns = 0  # when one last gave it up
         self.full = False  # its disk
-        self.limbo: list[Worker] = []  # told to die, and not dead yet
 
     @property
     def era(self) -> str:

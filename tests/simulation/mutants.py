@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from lightwork.client.core import ClientCore
 from lightwork.client.records import Record
 from lightwork.model.states import JobState
-from lightwork.node.core.tenure import Epochs, Phase, Tenure
+from lightwork.node.core.tenure import Phase, Tenure
 from lightwork.node.service.bonds import Bonds
 from lightwork.node.service.custody import Custody
 from lightwork.scheduler.core import (
@@ -30,19 +30,21 @@ from lightwork.scheduler.core import (
 from lightwork.scheduler.core.gate import Gate
 from lightwork.scheduler.core.nodes import Node
 from lightwork.scheduler.core.sessions import Session
+from lightwork.scheduler.service import service
 from lightwork.scheduler.service.claims import Claims
 from lightwork.wire.messages import Died, Ended
 from tests.simulation.scheduler import Scheduler
 
 STARTED = 1  # a stage of wire Truth
 Make = Callable[[Any], Any]  # the original -> what stands in its place
+Place = tuple[Any, Any, Make]  # owner, name (or key, if the owner is a dictionary), new
 
 
 class Mutant(NamedTuple):
     """What is replaced, and which promises may be seen to be broken by that."""
 
     promises: frozenset[str]
-    places: tuple[tuple[Any, Any, Make], ...]  # owner, name (or key, if the owner is a dictionary), new
+    places: tuple[Place, ...]
 
 
 @contextmanager
@@ -273,6 +275,10 @@ def _no_idempotency(original: Any) -> Any:
 # --- clocks and numbers ---
 
 
+def _never(original: Any) -> Any:
+    return 1 << 62
+
+
 def _wall_clock(original: Any) -> Any:
     def now_ns(self: Scheduler) -> int:
         return self.clock.now + self.world.wall_moved_ns
@@ -280,7 +286,7 @@ def _wall_clock(original: Any) -> Any:
     return now_ns
 
 
-def _mutant(promises: str, *places: tuple[Any, Any, Make]) -> Mutant:
+def _mutant(promises: str, *places: Place) -> Mutant:
     return Mutant(frozenset(promises.split()), places)
 
 
@@ -302,13 +308,12 @@ MUTANTS: dict[str, Mutant] = {
     "spool dropped at send": _mutant("P3 P6 P8", (Custody, "note", _forgets_what_it_said)),
     "token reuse": _mutant("P7", (state_module, "make_token", lambda _: lambda epoch, number: 1 << 40 | number)),
     "ignored rejoin": _mutant("P3 P5 P6 P8", (HANDLERS, on.NodeTruth, _ignored_rejoin)),
-    "no kill": _mutant("P3 P8 P13", (HANDLERS, on.NodeTruth, _no_kill)),
+    "no kill": _mutant("P3 P8 P10 P13", (HANDLERS, on.NodeTruth, _no_kill)),
     "heartbeat without sequence": _mutant("P3 P6 P8 tables", (Claims, "join", _any_link)),
     "no poison": _mutant("P8 P9", (losses, "after_death", _not(JobState.POISONED))),
     "take-back on silence": _mutant("P3 P6", (HANDLERS, on.NodeLost, _gives_up)),
-    "lease by wall clock": _mutant("P3 P12 P6", (Scheduler, "now_ns", _wall_clock)),
+    "lease by wall clock": _mutant("P3 P12 P6", (Scheduler, "now_ns", _wall_clock), (service, "SLEPT_NS", _never)),
     "twin result overwrites": _mutant("P2", (attempts, "conclude", _twin_stays), *LENIENT),
     "late LOST overwrites": _mutant("P2 tables", (Node, "let_all_go", _stays_with_node), *LENIENT),
     "orphans run for ever": _mutant("P14 P8", (Tenure, "passed", _never_too_long)),
-    "earlier life obeyed": _mutant("P3 P5 P6 P7 P8", (Epochs, "admits", lambda _: lambda self, name, epoch: True)),
 }

@@ -1,98 +1,37 @@
 """Who sees everything, and says what must not have happened. It decides nothing.
 
-Each promise is checked where it would be broken: a start where it starts, an end where it is written down, a result where
-user code gets it. What depends on what is on disk is held against the rows that are there, not against anybody's memory.
+Each promise is checked where it would be broken: a start where it starts, an end where it is written down, a result
+where user code gets it. What depends on what is on disk is held against the rows there, not against anybody's memory.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
 from lightwork.config import limits, timers
 from lightwork.model.states import JobState
 from lightwork.scheduler.core import commands as do, events as on, facts as fact
-from lightwork.scheduler.core.check import check
-from lightwork.wire.outcome import CANCELLED, KIND_MASK, RETURNED
+from lightwork.wire.outcome import CANCELLED, RETURNED
 from tests.simulation import plan
 from tests.simulation.clock import SECOND
 from tests.simulation.disk import said
+from tests.simulation.known import Try, Uid, describe
+from tests.simulation.witness import Witness
 
 if TYPE_CHECKING:
-    from tests.simulation.agent import Agent
-    from tests.simulation.client import Client
     from tests.simulation.machine import Machine
     from tests.simulation.scheduler import Scheduler
     from tests.simulation.world import World
 
-Uid = tuple[str, int]
 LOST_NS = int(timers.LOST_S * SECOND)
 
 
-class Violation(AssertionError):
-    """A promise is broken. `promise`: which, in a word that tests know."""
-
-    def __init__(self, promise: str, text: str) -> None:
-        super().__init__(f"{promise}: {text}")
-        self.promise = promise
-
-
-class Try(Struct, eq=False):
-    """One attempt that was handed out."""
-
-    token: int
-    uid: Uid
-    job: int
-    machine: Machine
-    era: str
-    assigned_ns: int
-    started_ns: int = 0
-    over_ns: int = 0
-    status: int = -1  # how it ended by its own word
-    outcome: bytes = b""
-    why: str = ""  # how it died without one
-    left: bool = False  # it was sent to its node
-    blamed: bool = False  # it has killed its worker, and the scheduler was told so
-    told: bool = False  # the scheduler has heard of its end
-
-    @property
-    def runs(self) -> bool:
-        """Whether it is alive."""
-        return bool(self.started_ns) and not self.over_ns
-
-
-class Oracle:
+class Oracle(Witness):
     """Of one world."""
 
     def __init__(self, world: World) -> None:
-        self.world = world
-        self.tries_of: dict[Uid, list[Try]] = {}
-        self.by_token: dict[int, Try] = {}
-        self.uids: dict[tuple[str, int], Uid] = {}  # session and planned job -> what it is there
-        self.jobs: dict[Uid, int] = {}
-        self.durable: set[Uid] = set()
-        self.blamed: dict[Uid, set[int]] = {}  # deaths that are written down
-        self.skipped: dict[str, int] = {}
-        self.granted: set[Uid] = set()
-        self.grants: dict[Uid, tuple[str, str]] = {}  # the latest grant of each, on disk or not yet: node and era
-        self.ends: dict[Uid, tuple[int, bytes]] = {}  # on disk
-        self.keys: dict[tuple[str, str], int] = {}
-        self.over: set[str] = set()  # sessions
-        self.refused: set[Uid] = set()  # jobs that were not taken
-        self.submitted: set[tuple[str, int]] = set()  # session and planned job
-        self.lives: dict[Uid, set[int]] = {}  # lives of a client that had this result
-        self.cancelled: set[int] = set()
-        self.upto: dict[str, int] = {}
-        self.expected: set[Uid] = set()  # submitted, and not accepted yet
-        self.feeds = self.handles = 0
-        self.every = 8  # feeds between two looks at all tables
+        super().__init__(world)
         world.disk.seen = self.on_disk
-
-    def must(self, holds: bool, promise: str, text: str) -> None:
-        """It does, or the schedule has failed."""
-        if not holds:
-            raise Violation(promise, text)
 
     # --- what is on disk ---
 
@@ -119,6 +58,8 @@ class Oracle:
             if isinstance(event, on.AttemptsDied) and event.blame:
                 for token in event.tokens:
                     self.by_token[token].blamed = True
+            elif isinstance(event, on.AttemptsEnded):
+                self.says(event.tokens, event.statuses)  # an agent may have died between writing it down and saying so
 
     def records(self, scheduler: Scheduler, one: fact.Fact) -> None:
         """The scheduler writes it down. (What an earlier life believes, it cannot write down.)"""
@@ -196,13 +137,6 @@ class Oracle:
             self.must(same, "replay", "a replay of the disk does not make the state that was")
 
     # --- what the scheduler says ---
-
-    def after_feed(self, scheduler: Scheduler) -> None:
-        """Its tables agree. (All of them are looked at now and then: that takes as long as the feed.)"""
-        self.feeds += 1
-        if self.feeds % self.every == 0:
-            wrong = check(scheduler.core.state)
-            self.must(not wrong, "tables", "; ".join(wrong))
 
     def decides(self, scheduler: Scheduler, command: Any) -> None:
         """A command of the core, which may have to wait for the disk."""
@@ -312,120 +246,6 @@ class Oracle:
     def protocol_error(self, scheduler: Scheduler, link: Any, error: Exception) -> None:
         """Somebody said what must not be said."""
         self.must(False, "protocol", f"{scheduler.name} of {link}: {error}")
-
-    # --- what happens on nodes ---
-
-    def tries(self, token: int) -> int:
-        """How often the job of this attempt was started."""
-        return sum(bool(one.started_ns) for one in self.tries_of[self.by_token[token].uid])
-
-    def starts(self, machine: Machine, token: int, job: int) -> None:
-        """A worker is about to call the function."""
-        one = self.by_token.get(token)
-        if one is None:
-            raise Violation("P7", f"attempt {token} of job {job} starts on {machine.name}, and was never handed out")
-        self.must(not one.started_ns, "P7", f"{describe(one)} starts twice")
-        one.started_ns = self.world.clock.now
-        others = [t for t in self.tries_of[one.uid] if t is not one and t.started_ns]
-        options = self.world.jobs[job].options
-        if options.reentrant is False:
-            wrong = [t for t in others if t.runs or t.status in (-1, RETURNED) or not options.retries]
-            self.must(
-                not wrong,
-                "P3",
-                f"job {one.uid} with reentrant=False starts a second time: {list(map(describe, wrong))}",
-            )
-
-    def finishes(self, machine: Machine, token: int, job: int, status: int, outcome: bytes) -> None:
-        """An attempt ends by its own word: its record is in the ring."""
-        one = self.by_token[token]
-        one.over_ns, one.status, one.outcome = self.world.clock.now, status & KIND_MASK, outcome
-
-    def dies(self, machine: Machine, token: int, job: int, why: str) -> None:
-        """An attempt ends without a word."""
-        one = self.by_token[token]
-        one.over_ns, one.why = self.world.clock.now, why
-
-    def says(self, tokens: list[int], statuses: list[int]) -> None:
-        """A node tells how attempts ended, also those that it ended itself."""
-        for token, status in zip(tokens, statuses, strict=True):
-            one = self.by_token[token]
-            if one.status == -1 and one.started_ns:
-                one.status = status & KIND_MASK
-
-    def beats(self, machine: Machine, told_ns: int) -> None:
-        """A node looks at the clock; its scheduler has last spoken to it at `told_ns`."""
-        most = self.world.lease_ns + int(self.world.orphan_s * SECOND) + 3 * SECOND
-        station = machine.station
-        if station is not None and self.world.clock.now - max(told_ns, station.since_ns) > most:
-            running = [worker.running for worker in station.agent.hands.workers.values() if worker.running]
-            self.must(not running, "P14", f"attempts {running} run on {machine.name}, cut off for so long")
-
-    # --- what users get ---
-
-    def submits(self, client: Client, number: int, job: int) -> None:
-        """A program has submitted a job."""
-        self.submitted.add((client.session, job))
-        self.expected.add((client.session, number))
-
-    def was_refused(self, session: str, number: int) -> None:
-        """It was not taken, and its program knows."""
-        self.refused.add((session, number))
-
-    def attaches(self, client: Client) -> None:
-        """A life of a client begins: what is on disk of its session must have been told."""
-        account = self.world.disk_ledger().sessions.get(client.session) if self.world.scheduler is not None else None
-        for number in account.entries if account is not None else ():
-            told = number in client.core.past or number >= client.core.first
-            self.must(told, "P4", f"{client.name} is not told of job {number}")
-
-    def accepted(self, session: str, upto: int) -> None:
-        """A client reads that jobs are safe."""
-        self.upto[session] = max(upto, self.upto.get(session, 0))
-        for job in [job for job in self.expected if job[0] == session and job[1] < upto]:
-            self.expected.discard(job)
-            taken = job in self.durable or job in self.refused or self.skipped.get(session, 0) > job[1]
-            self.must(taken, "P1", f"job {job} is accepted, and not on disk")
-
-    def delivers(self, client: Client, number: int, state: int, body: bytes, again: bool) -> None:
-        """User code has a result."""
-        session, life = client.session, client.life
-        uid = session, number
-        end = self.ends.get(uid)
-        self.must(end is not None, "P1", f"{session} life {life} has the end of job {number}, which is not on disk")
-        self.must(
-            end == (state, body), "P2", f"{session} life {life} has {(state, body)} of job {number}, which is {end}"
-        )
-        lives = self.lives.setdefault(uid, set())
-        self.must(life not in lives, "P4", f"{session} life {life} has the result of job {number} twice")
-        self.must(again or not lives, "P4", f"{session} life {life} has job {number} as new, and {lives} had it")
-        lives.add(life)
-
-    # --- time ---
-
-    def after_handle(self, agent: Agent) -> None:
-        """A node's tables agree."""
-        self.handles += 1
-        if self.handles % 16 == 0:
-            wrong = agent.wrong()
-            self.must(not wrong, "tables", f"{agent.machine.name}: {wrong}")
-
-    def silent_ns(self, scheduler: Scheduler, machine: Machine) -> int:
-        """How long this life of the scheduler has heard nothing from a machine."""
-        return self.world.clock.now - max(machine.heard_ns, scheduler.began_ns)
-
-    def given_up(self, scheduler: Scheduler, one: Try) -> bool:
-        """Whether its node was silent for a lease since it was handed out."""
-        machine = one.machine
-        if machine.lost_ns > one.assigned_ns or machine.era != one.era:
-            return True
-        return self.silent_ns(scheduler, machine) >= self.world.lease_ns
-
-
-def describe(one: Try) -> str:
-    """For people."""
-    state = "runs" if one.runs else f"ended {one.status} {one.why}" if one.started_ns else "is not started"
-    return f"attempt {one.token >> 40}.{one.token & ((1 << 40) - 1)} of {one.uid} on {one.machine.name} {state}"
 
 
 def _ends_of(one: fact.Ended) -> list[tuple[Uid, tuple[int, bytes]]]:

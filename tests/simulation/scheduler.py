@@ -1,4 +1,4 @@
-"""One life of the scheduler: the real service, core, ledger, gate and claims, with a simulated journal, links and clock.
+"""One life of the scheduler: the real service, core, ledger, gate and claims; journal, links and clock are simulated.
 
     links --messages--> DurableScheduler --Record--> Journal (disk.py) --durable--> gate --> links
 
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from lightwork.model.errors import LightworkError
+from lightwork.model.errors import LightworkError, ProtocolError
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.facts import Fact
 from lightwork.scheduler.core.ledger import Ledger
@@ -20,7 +20,7 @@ from lightwork.wire import messages as say
 from tests.simulation.clock import SECOND, Clock, Process
 from tests.simulation.dialling import Dialler
 from tests.simulation.disk import Journal
-from tests.simulation.network import Owner
+from tests.simulation.links import Owner
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -73,6 +73,7 @@ class Scheduler(Process):
 
     def _tick(self) -> None:
         self.clock.later(SECOND, self, self._tick)
+        self.world.looks(self)
         self.service.time_passed()
 
     def _durable(self, number: int) -> None:
@@ -89,11 +90,16 @@ class Scheduler(Process):
 
     def hello(self) -> say.Hello:
         """What it says of itself."""
-        lease_ms = int(self.world.lease_ns / 1e6)
-        identity = self.world.disk.identity
-        beat_ms = int(self.world.beat_s * 1000)
-        timing = {"lease_ms": lease_ms, "beat_ms": beat_ms}
-        return say.Hello(say.PROTOCOL, "scheduler", "s", identity, host="s", epoch=self.epoch, **timing)
+        return say.Hello(
+            say.PROTOCOL,
+            "scheduler",
+            "s",
+            self.world.disk.identity,
+            host="s",
+            epoch=self.epoch,
+            lease_ms=int(self.world.lease_ns / 1e6),
+            beat_ms=int(self.world.beat_s * 1000),
+        )
 
     def receiver(self, hello: say.Hello) -> Owner:
         """Who gets the link."""
@@ -128,6 +134,8 @@ class Watched(DurableScheduler):
         if self.world.listening:
             given["make_dialler"] = lambda receiver, tell: Dialler(process, receiver, tell)
         super().__init__(ledger, self, blobs, process.now_ns, **given)
+        self._fed = self._core.feed
+        self._core.feed = self._watched  # type: ignore[method-assign]
         self._epoch_ns = self._core.state.wall_ns = self.world.wall_ns
 
     def _later(self, delay_s: float, call: Callable[[], None]) -> None:
@@ -149,22 +157,24 @@ class Watched(DurableScheduler):
 
     def received(self, link: Any, batch: list[Any]) -> None:
         """As in the service, but nobody says here what must not be said."""
-        self.world.heard(self.process, link)
+        self.world.heard(self.process, link, batch)
         super().received(link, batch)
 
     def link_lost(self, link: Any, error: LightworkError | None) -> None:
         """As in the service."""
-        if type(error).__name__ == "ProtocolError":
+        if isinstance(error, ProtocolError):
             self.world.oracle.protocol_error(self.process, link, error)
         super().link_lost(link, error)
 
-    def _feed(self, events: list[on.Event]) -> None:
+    def _watched(self, events: Iterable[on.Event], now_ns: int) -> list[do.Command]:
+        events = list(events)
         self.world.saw(self.process, events)
         self.world.oracle.hears(self.process, events)
         if self.world.coverage is not None:
             self.world.coverage.saw(self._core.state, events)
-        super()._feed(events)
-        self.world.oracle.after_feed(self.process)
+        commands = self._fed(events, now_ns)
+        self.world.oracle.after_feed(self.process, events)
+        return commands
 
     def _obey(self, commands: Iterable[do.Command]) -> None:
         commands = list(commands)

@@ -1,4 +1,4 @@
-"""A node program: one agent after the other, each for one claim, as the real tenure decides (node/service/claims_link.py).
+"""A node program: one agent after the other, each for one claim, as the real tenure says (node/service/claims_link.py).
 
     scheduler --link--> tenure: believed? --> agent (agent.py)
                           |                     |
@@ -23,8 +23,8 @@ from lightwork.wire import messages as say
 from tests.simulation.agent import Agent, open_custody
 from tests.simulation.clock import MS, SECOND, Killed, Process
 from tests.simulation.kept import no_room
+from tests.simulation.links import Link
 from tests.simulation.machine import Machine
-from tests.simulation.network import Link
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -261,8 +261,9 @@ class Station(Process):
         tenure = self.tenure
         if tenure is None:
             return False
-        running = len(self.agent.core.tokens()) if tenure.phase is Phase.ORPHANED else 1  # who is not does not ask
-        self._obey(tenure.passed(self.clock.now, running))
+        now = self.clock.now
+        if tenure.phase is Phase.ORPHANED or tenure.left_ns(now) <= 0:
+            self._obey(tenure.passed(now, self.agent.in_hand()))
         return self.tenure is None
 
     def say(self, message: Any, body: bytes) -> None:

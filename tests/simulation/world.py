@@ -10,21 +10,25 @@ from typing import Any
 
 from lightwork.config import timers
 from lightwork.scheduler.core.ledger import Ledger
+from lightwork.wire.messages import Heartbeat, NodeReady
 from tests.simulation import plan
 from tests.simulation.client import Client
 from tests.simulation.clock import MS, SECOND, START_NS, Clock, Process
 from tests.simulation.coverage import Coverage
 from tests.simulation.disk import Disk
 from tests.simulation.faults import Faults
+from tests.simulation.known import Violation
+from tests.simulation.links import Link
 from tests.simulation.machine import Machine
-from tests.simulation.network import Link, Network
-from tests.simulation.oracle import Oracle, Violation
+from tests.simulation.network import Network
+from tests.simulation.oracle import Oracle
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.station import Station
 
-CHAOS_NS = 90 * SECOND
+CHAOS_S = (30, 60, 60, 100)  # dense faults, or time for what follows from each
 SETTLE_NS = 1500 * SECOND  # everything must have ended by then
 LOOK_NS = 5 * SECOND
+BEATS = frozenset((Heartbeat, NodeReady))
 
 
 class World:
@@ -55,14 +59,15 @@ class World:
         self.listening = random.random() < 0.3  # nodes are dialled, else they dial
         self.names = ["c1", "c2"]
         self.lasting = {"c1": True, "c2": random.random() < 0.7}
-        self.chaos_ns = CHAOS_NS
+        self.net.local = {name for name in self.names if not self.lasting[name] and random.random() < 0.5}
+        self.chaos_ns = random.choice(CHAOS_S) * SECOND
         own = Random(seed << 8 | 253)
-        self.jobs = plan.draw(own, own.randint(30, 45), self.names, list(self.machines), CHAOS_NS * 2 // 3)
+        self.jobs = plan.draw(own, own.randint(30, 38), self.names, list(self.machines), self.chaos_ns * 2 // 3)
         self.oracle = Oracle(self)
         self.scheduler: Scheduler | None = None
         self.earlier: list[Scheduler] = []
         self.clients: dict[str, Client] = {}
-        self.lives = {name: 0 for name in self.names}
+        self.lives = dict.fromkeys(self.names, 0)
         self.schedulers = 0
         self.stations = 0
         self.healed = False
@@ -90,9 +95,19 @@ class World:
         if self.told is not None:
             self.told.append((self.clock.now, "--", "!", text))
 
-    def heard(self, process: Scheduler, link: Link) -> None:
-        """The scheduler reads something that a node has said."""
-        machine = self.machines.get(link.process.host if link.process is not process else link.other.process.host)
+    def heard(self, process: Scheduler, link: Link, batch: list[Any]) -> None:
+        """The scheduler reads something: a node's beat counts at once."""
+        if any(type(message) in BEATS for message, _ in batch):
+            self._counts(process, link)
+
+    def looks(self, process: Scheduler) -> None:
+        """Once a second it counts from whom anything came, over a link that is still up."""
+        for link in self.net.links:
+            if link.process is process and link.up and link.heard:
+                self._counts(process, link)
+
+    def _counts(self, process: Scheduler, link: Link) -> None:
+        machine = self.machines.get(link.other.process.host)
         if machine is not None and process is self.scheduler:
             if self.oracle.silent_ns(process, machine) >= self.lease_ns:
                 machine.lost_ns = self.clock.now
@@ -181,7 +196,7 @@ class World:
     def run(self) -> None:
         """All of it; Violation if a promise is broken."""
         self._start()
-        self._until(self.began_ns + CHAOS_NS)
+        self.clock.run_until(self.began_ns + self.chaos_ns)
         self.heal()
         self._finish()
 
@@ -198,22 +213,19 @@ class World:
         end = self.clock.now + SETTLE_NS
         self._converge(end, self.jobs_over, "jobs")
         for client in self.clients.values():
-            client.close()
+            if not client.closing:
+                client.close()
         self._converge(end, self.all_over, "close")
         assert self.scheduler is not None
         self.oracle.replays(self.scheduler)
-
-    def _until(self, when: int) -> None:
-        clock = self.clock
-        while clock.next_ns() <= when:
-            clock.step()
-        clock.now = max(clock.now, when)
 
     def _converge(self, end: int, over: Any, what: str) -> None:
         while left := over():
             if self.clock.now >= end:
                 raise Violation("P8", f"{what}: not over {SETTLE_NS // SECOND} s after all faults: {left}")
-            self._until(self.clock.now + LOOK_NS)
+            for client in self.clients.values():
+                self._cancel_hanging(client)
+            self.clock.run_until(self.clock.now + LOOK_NS)
 
     def heal(self) -> None:
         """No more faults; who is dead starts again; nobody wants what would never end."""
@@ -222,6 +234,8 @@ class World:
         self.faults.heal()
         for client in self.clients.values():
             self._cancel_hanging(client)
+            if client.began and self.random.random() < 0.2:  # a hasty one
+                client.close(cancel=self.random.random() < 0.5)
 
     def _cancel_hanging(self, client: Client) -> None:
         for index, record in list(client.jobs.items()):
@@ -234,13 +248,11 @@ class World:
         """Why not everything has ended; "" if it has."""
         if self.scheduler is None:
             return "no scheduler"
-        for client in self.clients.values():
-            self._cancel_hanging(client)
         for name in self.names:
             client = self.clients.get(name)
             if client is None:
                 return f"{name} is not there"
-            if not client.done and not client.refused:
+            if not (client.done or client.refused or client.closing):
                 open_ = sorted(client.core.open)
                 return f"{client.name} waits for {open_}, {len(client.jobs)} of {len(client.mine)} asked"
         return ""

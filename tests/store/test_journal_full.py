@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lightwork.config.limits import JOURNAL_RESERVE
+from lightwork.config.timers import JOURNAL_FULL_S
 from lightwork.store import journal_frames as frames
 from lightwork.store.journal_room import Room
 from tests.store.journal_client import Client, rows_in
@@ -108,6 +110,26 @@ def test_a_full_disk_and_its_end(disk):
     assert client.close() == 0
     assert rows_in(state) == rows
     assert client.said.count(frames.FULL) == client.said.count(frames.ROOM) == 1
+
+
+def test_no_batch_waits_for_the_next_look_at_a_full_disk(disk):
+    """While it is full, what finds room in the old reserve is written at once; so is the first one with room again."""
+    state = disk.path / "state"
+    state.mkdir()
+    client = Client(state).open()
+    disk.fill(leave=0)
+    client.send(1, [bytes(50_000)])
+    client.until(lambda: client.durable == 1 and client.full)
+    began = time.monotonic()
+    for last in range(2, 22):
+        client.send(last, [b"%d" % last])
+        client.until(lambda last=last: client.durable == last)
+    assert time.monotonic() - began < 10 * JOURNAL_FULL_S
+    disk.empty()
+    client.until(lambda: not client.full)
+    client.send(22, [b"22"])
+    client.until(lambda: client.durable == 22, 10 * JOURNAL_FULL_S)
+    assert client.close() == 0
 
 
 def test_kill_9_while_it_is_full(disk):

@@ -6,11 +6,14 @@ import socket
 
 import pytest
 
-from lightwork.config.timers import DEAD_PEER_S
+from lightwork.config.timers import CLIENT_LEASE_S, DEAD_PEER_S, DEAD_SCHEDULER_S
 from lightwork.model.errors import StartFailed, UserError
 from lightwork.transport import dial, endpoint
 from lightwork.transport.address import join_host_port, network_address, split_host_port
+from lightwork.transport.blocking import BlockingLink
 from lightwork.transport.stream import StreamLink
+from lightwork.wire.connection import Connection
+from lightwork.wire.messages import PROTOCOL, Hello
 from tests.transport.links import CLIENT, LOOPS, SCHEDULER, Recorder, dialled, encryption, listening, run, until
 
 each_loop = pytest.mark.parametrize("loop", LOOPS)
@@ -214,6 +217,20 @@ def test_sockets_are_tuned(loop):
             link.abort()
 
     run(loop, work)
+
+
+def test_a_client_gives_up_a_dead_scheduler_before_its_lease_is_over():
+    assert 2 * DEAD_SCHEDULER_S <= CLIENT_LEASE_S
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as sock:
+        link = BlockingLink(sock, Connection(Hello(PROTOCOL, "client", "c"), listening=False), "there")
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == DEAD_SCHEDULER_S * 1000
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            tries = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT)
+            pause = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL)
+            quiet = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+            assert quiet + tries * pause <= DEAD_SCHEDULER_S
+        link.abort()
 
 
 def test_a_link_to_a_unix_socket_has_no_ends_to_show():

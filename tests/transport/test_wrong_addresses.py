@@ -13,7 +13,7 @@ import time
 import pytest
 
 from lightwork.config import timers
-from lightwork.model.errors import LightworkError, PeerError, ProtocolError, Unreachable, UserError
+from lightwork.model.errors import LightworkError, PeerError, SaysNothing, Unreachable, UserError
 from lightwork.transport import dial, endpoint, lookup, reach, soon
 from lightwork.transport.tls import Encryption
 from lightwork.wire.frames import encode_frame
@@ -259,7 +259,7 @@ def test_the_address_that_works_is_taken(way, monkeypatch):
 def test_a_silent_server(way, hurry):
     with serving(None) as port:
         error = failing(way, f"tcp:127.0.0.1:{port}")
-    assert type(error) is ProtocolError
+    assert type(error) is SaysNothing
     assert error.args[0] == f"something at 127.0.0.1:{port} takes connections but says nothing"
     assert "port" in error.hint
 

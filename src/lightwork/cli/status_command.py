@@ -45,7 +45,7 @@ def _show(told: Status) -> None:
         print(table(COLUMNS, [_row(node) for node in sorted(told.nodes, key=lambda node: node.name)], width_of()))
     else:
         print("no nodes")
-    for sentence in told.waiting:
+    for sentence in (*told.waiting, *told.slow):
         print(printable(sentence))
     for one in told.attempted:
         if one.state not in WELL:
@@ -64,7 +64,7 @@ def _row(node: NodeStatus) -> tuple[str, ...]:
     known = load is not None and load.memory_free_bytes > 0  # its first heartbeat has told
     return (
         node.name,
-        node.address,
+        f"{node.address} via relay {node.relay}" if node.relay else node.address,
         node.state,
         f"{node.busy:,}",
         slots,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightwork.client import waiting
-from lightwork.client.files import directory_name, download
+from lightwork.client.files import Places, directory_name, download
 from lightwork.client.job import Job
 from lightwork.client.values import Values
 from lightwork.kit.text import size
@@ -30,6 +30,7 @@ class Arrivals:
         self._telling = telling
         self._tell_ended = tell_ended
         self._values = Values()
+        self._places = Places()
         self._numbers = itertools.count(1)
 
     def on_sent_file(self, message: SentFile, body: bytes) -> None:
@@ -94,7 +95,8 @@ class Arrivals:
             if token in job.more().tokens:  # else that attempt is no more, and another one runs
                 self._file_done(job, path, error)
 
-        download(self._session.fetcher, "spool" if name else "blob", name or file.digest, file, base, done)
+        kind = "spool" if name else "blob"
+        download(self._session.fetcher, kind, name or file.digest, file, base, self._places, done)
 
     def _token(self, name: str) -> int:
         """Of the attempt whose file this is. For one that the scheduler has: a number of our own, below 0."""

@@ -5,8 +5,10 @@ Names come from the wire, so they are never trusted: a file lands below the dire
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -49,21 +51,54 @@ def directory_name(job_id: object, number: int) -> str:
     return name[:200] if name.strip(" .") else str(number)
 
 
-def download(source: Fetcher, kind: str, name: str, file: File, base: Path, done: Done) -> None:
+class Places:
+    """Where files are on their way to. Of several for one place the last one stays, whichever is whole first."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._coming: dict[Path, set[int]] = {}
+        self._newest: dict[Path, int] = {}  # that is there, as long as others are on their way
+
+    def expect(self, target: Path) -> int:
+        """One more, sent after all others; its number."""
+        number = next(self._numbers)
+        self._coming.setdefault(target, set()).add(number)
+        return number
+
+    def wants(self, target: Path, number: int) -> bool:
+        """Whether no later one is there."""
+        return number > self._newest.get(target, 0)
+
+    def over(self, target: Path, number: int, *, placed: bool) -> None:
+        """It is not on its way any more."""
+        coming = self._coming[target]
+        coming.discard(number)
+        if placed:
+            self._newest[target] = number
+        if not coming:
+            del self._coming[target]
+            self._newest.pop(target, None)
+
+
+def download(source: Fetcher, kind: str, name: str, file: File, base: Path, places: Places, done: Done) -> None:
     """Fetch a file ("spool" TOKEN/N, "blob" by digest) to its path below `base`; `done` gets where, or why not."""
 
     def ended(reason: str) -> None:
+        placed = not reason and places.wants(target, number)
+        places.over(target, number, placed=placed)
         if reason:
             done(None, ClusterError(f"{file.path} could not be brought to {base}: {reason}"))
         else:
-            if file.modified_ns > 0:
+            if placed and file.modified_ns > 0:
                 os.utime(target, ns=(file.modified_ns, file.modified_ns))
             done(target, None)
 
     try:
         target = target_of(base, file.path)
+        number = places.expect(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        source.fetch(kind, name, FileSink(target, ended, file.digest, file.mode & 0o777))
+        wanted = partial(places.wants, target, number)
+        source.fetch(kind, name, FileSink(target, ended, file.digest, file.mode & 0o777, wanted))
     except OSError as error:
         ended(error.strerror or str(error))
     except ClusterError as error:

@@ -9,14 +9,14 @@ from typing import Protocol
 
 from lightwork.client.waiting import say
 from lightwork.config import paths
-from lightwork.config.timers import BUSY_S, HELLO_S, RELINK_MAX_S, RELINK_S, SAY_WAITING_S
+from lightwork.config.timers import BUSY_S, HELLO_S, RELINK_MAX_S, RELINK_S, SAY_WAITING_S, STRANGER_S
 from lightwork.kit.text import span
 from lightwork.kit.version import __version__
 from lightwork.model.errors import (
     LightworkError,
     LinkBroken,
     NodeBusy,
-    ProtocolError,
+    SaysNothing,
     Unreachable,
     UserError,
     WrongCredential,
@@ -65,7 +65,7 @@ def first_words(link: BlockingLink) -> list[Frame]:
                     return frames
                 if isinstance(message, Goodbye):
                     raise LinkBroken(f"it hung up: {message.reason or 'without a word'}")
-        raise ProtocolError(f"it did not open the session within {span(HELLO_S)}")
+        raise LinkBroken(f"it did not open the session within {span(HELLO_S)}")
     except BaseException:
         link.abort()
         raise
@@ -74,18 +74,23 @@ def first_words(link: BlockingLink) -> list[Frame]:
 def open_patiently(way: Way, hello: Hello, timeout: float | None = None) -> tuple[BlockingLink, list[Frame]]:
     """The first link, and the first words over it; whatever may get better is waited for, and that is said.
 
-    UserError: wrong credential. Unreachable, NodeBusy: not within `timeout` seconds.
+    UserError: wrong credential. Unreachable, NodeBusy: not within `timeout` seconds. Who does not say who it is may be
+    a scheduler that is stopped, or dies while we dial: SaysNothing is raised only if it stays like that.
     """
     began = told_at = _now()
     pause = RELINK_S
+    silent_since: float | None = None
     while True:
         try:
             link = way.dial(hello)
             return link, first_words(link)
         except WrongCredential as error:
             raise UserError(f"{way.where}: {error.args[0]}", hint=error.hint) from error
-        except (Unreachable, LinkBroken, NodeBusy) as error:
+        except (Unreachable, LinkBroken, NodeBusy, SaysNothing) as error:
             now = _now()
+            silent_since = (silent_since or now) if isinstance(error, SaysNothing) else None
+            if silent_since is not None and now - silent_since >= STRANGER_S:
+                raise
             if timeout is not None and now - began >= timeout:
                 raise
             if now - told_at >= SAY_WAITING_S:

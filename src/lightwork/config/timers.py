@@ -10,6 +10,7 @@ import os
 HEARTBEAT_S = 1.0
 UNREACHABLE_AFTER_BEATS = 5
 LEASE_S = 10.0
+RELAY_LEASE_S = 60.0  # the same for nodes behind a relay, whose one link to the scheduler is all that they have
 LOST_S = 60.0  # after its lease, a node's `reentrant=False` jobs whose end is unknown are LOST
 CLIENT_LEASE_S = 30.0  # a client over a network may be away for so long before its session (not lasting) ends
 ORPHAN_S = 2400.0  # attempts of a durable scheduler that cannot be reached run on for so long
@@ -35,9 +36,11 @@ IDLE_WORKER_S = 60.0
 HELLO_S = 10.0
 LINK_CLOSE_S = 3.0  # a closing link may take so long to get its last words out
 DEAD_PEER_S = 30.0  # the system ends a TCP connection on which nothing gets through for so long
+DEAD_SCHEDULER_S = 15.0  # the same for a client's: half its lease, so that it is back before that is over
 CONNECT_S = 3.0  # to another machine, from the name look-up to its hello: then we say what is wrong
 RELINK_S = 0.1  # a client whose link broke dials again after so long, then after twice that, ...
 RELINK_MAX_S = 2.0
+STRANGER_S = 10.0  # who takes its connections all this time and does not say who it is, is no scheduler
 BUSY_S = 1.0  # and one whose session is in use asks again so often
 RETRY_S = 2.0  # between two tries to reach somebody, in the first minute
 RETRY_MAX_S = 15.0  # and later

@@ -38,6 +38,15 @@ class UserError(LightworkError):
     """The call cannot be carried out as written."""
 
 
+class WhereError(UserError):
+    """A `where=` cannot be read. `position`: of the character in `text` where reading it came to an end."""
+
+    def __init__(self, message: str = "", *, text: str = "", position: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.text = text
+        self.position = position
+
+
 class CannotTravel(UserError):
     """Something cannot be sent to another process."""
 
@@ -130,6 +139,10 @@ class FrameTooLong(ProtocolError):
     """The other side announced a frame over the limit."""
 
 
+class SaysNothing(ProtocolError):
+    """The other side takes connections, and does not say who it is: a stranger, or ours in a bad moment."""
+
+
 class VersionMismatch(PeerError):
     """The other side speaks a protocol that is too old or too new."""
 
@@ -172,6 +185,10 @@ class StartFailed(ClusterError):
 
 class ArenaFull(ClusterError):
     """No room in shared memory for a large argument or result."""
+
+
+class CannotBePlaced(ClusterError):
+    """No node that is known could ever run the job: it asks for more than any of them has, or for another one."""
 
 
 class NotReady(ClusterError, TimeoutError):

@@ -47,7 +47,8 @@ class Keeper:
         self._told_full = False
         self._folder = Folder(os.path.join(directory, FOLDER))
         self._waiting: list[bytes] = []
-        self._again = 0.0  # monotonic time before which a full disk is not looked at again
+        self._again = 0.0  # monotonic time before which what could not be written is not tried again
+        self._look_again = 0.0  # and before which a new reserve is not; what the old one left room for is written
         self._last = 0  # what DURABLE will say
         self._adoption: Adoption | None = None
         self._file: File
@@ -137,8 +138,8 @@ class Keeper:
 
     def _look_for_room(self) -> None:
         """For a new reserve, once all that waited is written; what has changed is told."""
-        if self._room.full and not self._waiting and time.monotonic() >= self._again:
-            self._again = time.monotonic() + timers.JOURNAL_FULL_S
+        if self._room.full and not self._waiting and time.monotonic() >= self._look_again:
+            self._look_again = time.monotonic() + timers.JOURNAL_FULL_S
             self._room.look()
         if self._room.full != self._told_full:
             self._told_full = self._room.full

@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from lightwork.config.limits import SEND_QUEUE_MAX, WRITE_MAX
-from lightwork.config.timers import LINK_CLOSE_S
+from lightwork.config.timers import DEAD_SCHEDULER_S, LINK_CLOSE_S
 from lightwork.model.errors import ForkedCluster, LightworkError, LinkBroken
 from lightwork.transport.link import Batch, Line, Link, Sink, broken
 from lightwork.transport.reach import peer_of
@@ -52,7 +52,7 @@ class BlockingLink(Link):
         self.error: LightworkError | None = None  # set when it is lost
         self.on_backlog: Callable[[], None] | None = None  # bytes were left over, and nobody is in `receive`
         sock.setblocking(False)
-        tune(sock)
+        tune(sock, DEAD_SCHEDULER_S)
         self._line: Line = connection
         if encryption is not None:
             self._line = encryption.line(connection, address)

@@ -57,14 +57,25 @@ class BytesSource:
 
 
 class FileSink:
-    """Writes a stream beside `path`, and puts it there when it is whole and its digest (if given) is right."""
+    """Writes a stream beside `path`, and puts it there when it is whole and its digest (if given) is right.
 
-    def __init__(self, path: str | Path, done: Done, digest: str = "", mode: int | None = None) -> None:
+    `wanted`, if given, is asked just before: False, and it goes without a complaint.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        done: Done,
+        digest: str = "",
+        mode: int | None = None,
+        wanted: Callable[[], bool] | None = None,
+    ) -> None:
         self._path = Path(path)
         self._done = done
         self._digest = digest
         self._hash = _new_hash() if digest else None
         self._mode = mode
+        self._wanted = wanted
         self._draft = self._path.with_name(f".{self._path.name}.{os.getpid()}.{id(self):x}.part")
         self._file: BinaryIO | None = open(self._draft, "wb", buffering=0)
 
@@ -84,6 +95,10 @@ class FileSink:
         """All is there: put the file in its place."""
         if self._hash is not None and self._hash.hexdigest() != self._digest:
             self.fail(f"{self._path.name}: its content is not what was asked for")
+            return
+        if self._wanted is not None and not self._wanted():
+            self.discard()
+            self._done("")
             return
         self._close()
         if self._mode is not None:

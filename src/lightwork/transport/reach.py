@@ -10,9 +10,18 @@ from collections.abc import Sequence
 from lightwork.config.ports import SCHEDULER
 from lightwork.config.timers import CONNECT_S
 from lightwork.kit.text import listed
-from lightwork.model.errors import LightworkError, LinkBroken, ProtocolError, Unreachable, UserError, VersionMismatch
+from lightwork.model.errors import (
+    LightworkError,
+    LinkBroken,
+    ProtocolError,
+    SaysNothing,
+    Unreachable,
+    UserError,
+    VersionMismatch,
+)
 from lightwork.transport.address import join_host_port, split_host_port
 from lightwork.transport.foreign import PORT_HINT
+from lightwork.wire.messages import Hello, Refused
 
 Failures = Sequence[tuple[str, OSError]]  # address number, and what was said there
 
@@ -66,13 +75,18 @@ def no_socket(path: str, error: OSError) -> Unreachable:
     return Unreachable(f"nobody answers at unix:{path}: {_brief(error) or 'timeout'}")
 
 
-def says_nothing(where: str, heard: bool) -> ProtocolError:
+def only_asks(hello: Hello) -> Refused | None:
+    """The check of who dials to be told why it is turned away, and wants no link."""
+    return Refused("role", "this peer has only asked why it was turned away")
+
+
+def says_nothing(where: str, heard: bool) -> SaysNothing:
     """Connected, and then no hello in time."""
     if heard:
-        return ProtocolError(
+        return SaysNothing(
             f"{where} stopped answering before it said who it is", hint="is the machine overloaded, or the line cut?"
         )
-    return ProtocolError(f"something at {where} takes connections but says nothing", hint=PORT_HINT)
+    return SaysNothing(f"something at {where} takes connections but says nothing", hint=PORT_HINT)
 
 
 def not_up(where: str, heard: bool, error: LightworkError) -> LightworkError:
@@ -82,8 +96,8 @@ def not_up(where: str, heard: bool, error: LightworkError) -> LightworkError:
     if not isinstance(error, LinkBroken):
         return error
     if heard:
-        return ProtocolError(f"{where} ended the connection before it said who it is")
-    return ProtocolError(f"something at {where} closed the connection without a word", hint=PORT_HINT)
+        return SaysNothing(f"{where} ended the connection before it said who it is")
+    return SaysNothing(f"something at {where} closed the connection without a word", hint=PORT_HINT)
 
 
 def _no_route(where: str, host: str, numbers: list[str]) -> Unreachable:

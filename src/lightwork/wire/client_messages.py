@@ -73,11 +73,13 @@ class Close(Struct, array_like=True, tag=25):
 
 class Seek(Struct, array_like=True, tag=26):
     """Look for these nodes, besides those wanted before; `now`: ask the network at once, add nothing to the wishes.
-    Answered by Answer, with the nodes that are connected."""
+    Answered by Answer, with the nodes that are connected. `only`: of a scheduler that others share, the session uses no
+    node that it does not wish for, from now on."""
 
     number: int
     wanted: list[Wanted]
     now: bool = False
+    only: bool = False
 
 
 class Allot(Struct, array_like=True, tag=27):

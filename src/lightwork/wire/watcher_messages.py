@@ -80,8 +80,8 @@ class Logs(Struct, array_like=True, tag=57):
 
 
 class ChangeHosts(Struct, array_like=True, tag=103):
-    """Something to be done with machines, for all sessions; answered by Answer when it is done. `hosts`: names,
-    addresses, patterns, or "@group". `action`:
+    """Something to be done with machines, for all sessions; answered by Answer when it holds (with the nodes concerned,
+    and as `total` what still runs there). `hosts`: names, addresses, patterns, or "@group". `action`:
 
     add      look for them, and take back an earlier `remove`; in `group`, if one is named
     remove   no new jobs there; what has not started comes back; when what runs has ended they are let go for good
@@ -90,7 +90,7 @@ class ChangeHosts(Struct, array_like=True, tag=103):
     group    put them into `group`, whichever others they are in
     ungroup  take them out of it
     policy   tell them `policy` (node_messages.SetPolicy)
-    `now`: what runs there is cancelled (remove, drain).
+    `now`: what runs there is killed, and starts again elsewhere as after the death of a node (remove, drain).
     """
 
     number: int

@@ -15,7 +15,7 @@ from msgspec import Struct
 from lightwork.node.core.interpreters import named
 from lightwork.node.service.keeper_spawn import environment_under
 from lightwork.node.service.looking_around import MINORS
-from lightwork.node.service.processes import kill_group
+from lightwork.node.service.processes import helpers, kill_group
 
 ASK_S = 5.0
 SAID_MAX = 1 << 16
@@ -87,6 +87,8 @@ async def ask(path: str) -> Answer:
         )
     except OSError as error:
         return Answer(reason=f"cannot be executed: {error.strerror or error}")
+    pid = process.get_pid() or 0
+    helpers.add(pid)
     try:
         await asyncio.wait_for(heard.heard.wait(), ASK_S)
         code = process.get_returncode()
@@ -97,9 +99,10 @@ async def ask(path: str) -> Answer:
         return Answer(reason=f"gave no answer within {ASK_S:g} s", lasting=False)
     finally:
         if process.get_returncode() is None:
-            kill_group(process.get_pid())
+            kill_group(pid)
         process.close()
         await heard.exited.wait()
+        helpers.discard(pid)
 
 
 def understood(line: str, said: str, code: int) -> Answer:

@@ -3,8 +3,8 @@
     agent --spawns--> worker --connects back over loopback--> listener   (a key says which worker it is)
       ^---- stdout, stderr pipes, read freely; a marker after each attempt says whose output it was
 
-What is lost: setup runs in each worker, and nobody kills the rest if the agent is killed (workers then see the end of
-their channel and exit).
+What is lost: setup runs in each worker; and if the agent is killed, workers see the end of their channel and end what
+they have started, but what a program had started, or a worker that died with the agent, is ended by the next agent.
 """
 
 from __future__ import annotations
@@ -20,16 +20,27 @@ from typing import Any
 
 from lightwork.kit.tasks import spawn as spawn_task
 from lightwork.node.core.interpreters import OWN
-from lightwork.node.service.keeper_spawn import Arenas, KeeperProcess, boot_path, environment_under, lent_to
+from lightwork.node.service.keeper_spawn import (
+    BELOW,
+    Arenas,
+    KeeperProcess,
+    boot_path,
+    environment_under,
+    lent_to,
+    mark,
+)
 from lightwork.node.service.loopback import LoopbackLine, WorkerListener
 from lightwork.node.service.marked import MarkedOutput, PortableLink
 from lightwork.node.service.nursery import Key, Parent, ProgramOrder
 from lightwork.node.service.output import READ_SIZE, Collector
-from lightwork.node.service.processes import be_nice, kill_group, start_of, sweep
+from lightwork.node.service.processes import be_nice, kill_group, reap, start_of, strays, sweep
 from lightwork.node.service.program_link import ProgramLink
 
+STARTING_S = 0.01
 OUTPUT_WAIT_S = 1.0  # for the end of a dead process's pipes, which something it left may hold open
 READ_LIMIT = 64 << 10
+
+CLOSE_S = 2.0  # then whatever is left of a node that ends is killed
 
 
 class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
@@ -71,6 +82,8 @@ class Portable:
         self._listener = WorkerListener(loop)
         self._processes: dict[int, Child] = {}
         self._unborn: dict[int, int] = {}  # signals for those that are being started; 0: kill
+        self._starting = 0  # how many processes are, and may not be in our table yet
+        self._programs = 0  # that run: orphans of theirs come to us while they do
         self._lives: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -141,6 +154,8 @@ class Portable:
     async def stop(self) -> None:
         """End all."""
         self._stopping = True
+        if self._parent.rules.init:
+            await self._let_close()
         alive = [process for process in self._processes.values() if process.returncode is None]
         if alive:
             await sweep(self._parent.interpreters.own, [(process.pid, start_of(process.pid)) for process in alive])
@@ -149,6 +164,13 @@ class Portable:
         if self._sole and sys.platform == "linux":
             await sweep(self._parent.interpreters.own, [], os.getpid())  # orphans came to us
         self._listener.close()
+
+    async def _let_close(self) -> None:
+        """Workers that have nothing to do run the close() of the owner's module."""
+        for link in list(self._parent.links.values()):
+            link.quit()
+        if self._lives:
+            await asyncio.wait(self._lives, timeout=CLOSE_S)
 
     # --- lives ---
 
@@ -161,6 +183,7 @@ class Portable:
         host, port = self._listener.address
         argv = [python, boot_path(), "worker", "--connect", host, str(port)]
         argv += ["--shared", str(link.ring.path), *self._arenas.options(), *lent_to(python)]
+        argv += ["--init", self._parent.rules.init] if self._parent.rules.init else []
         environment = {**environment_under(python), "LIGHTWORK_WORKER_KEY": key}
         try:
             process = await self._start(argv, environment, None, subprocess.DEVNULL)
@@ -174,11 +197,13 @@ class Portable:
         await link.heard_out()
         self._parent.links.pop(link.number, None)
         link.died(_code(process), 0, self._stopping)
+        await self._end_strays()
 
     async def _program_life(self, link: ProgramLink, order: ProgramOrder) -> None:
         argv = [os.fsdecode(part) for part in order.argv]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LIGHTWORK_")}
         environment.update(order.env)
+        environment[BELOW] = mark()
         stdin = subprocess.PIPE if order.stdin else subprocess.DEVNULL
         try:
             process = await self._start(argv, environment, str(order.directory), stdin)
@@ -191,26 +216,45 @@ class Portable:
         readers = [spawn_task(_read(pipe, part), "read output") for pipe, part in parts]
         if process.stdin is not None:
             readers.append(spawn_task(_write(process.stdin, order.stdin), "write input"))
+        self._programs += 1
         await self._held(link.number, process, readers)
+        self._programs -= 1
         self._parent.links.pop(link.number, None)
         link.died(_code(process), 0)
+        await self._end_strays()
+
+    async def _end_strays(self) -> None:
+        """What jobs had started in sessions of their own came to us when their process died."""
+        while self._starting:  # noqa: ASYNC110  # a moment
+            await asyncio.sleep(STARTING_S)
+        if not self._sole or self._programs:
+            return
+        found = [pid for pid in strays({process.pid for process in self._processes.values()}) if not reap(pid)]
+        if found:
+            await sweep(self._parent.interpreters.own, [(pid, start_of(pid)) for pid in found])
+            for pid in found:
+                reap(pid)
 
     async def _start(self, argv: list[str], environment: dict[str, str], directory: str | None, stdin: int) -> Child:
         descriptors = self._arenas.descriptors()
         for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
         more: dict[str, Any] = {"creationflags": 0x200} if sys.platform == "win32" else {"start_new_session": True}
-        transport, protocol = await self._loop.subprocess_exec(
-            lambda: _Protocol(READ_LIMIT, self._loop),
-            *argv,
-            env=environment,
-            cwd=directory,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=descriptors,
-            **more,
-        )
+        self._starting += 1
+        try:
+            transport, protocol = await self._loop.subprocess_exec(
+                lambda: _Protocol(READ_LIMIT, self._loop),
+                *argv,
+                env=environment,
+                cwd=directory,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=descriptors,
+                **more,
+            )
+        finally:
+            self._starting -= 1
         be_nice(transport.get_pid() or 0, self._parent.nice)
         return Child(transport, protocol, self._loop)
 

@@ -1,6 +1,7 @@
 """The `processes` file: pid and start of every process we have, for a successor that must end them.
 
-A line is appended for each birth; when the dead outnumber the living in it, it is written anew.
+A line is appended for each birth; when the dead outnumber the living in it, it is written anew. The first line says
+by what mark those are known that are in no other line.
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from lightwork.node.service.keeper_spawn import mark
+
 ROOM = 256  # lines that are never too many
+MARK = "below"
 
 
 class ProcessNotes:
@@ -55,3 +59,4 @@ class ProcessNotes:
     def _open(self, path: Path) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
         self._descriptor = os.open(path, flags, 0o600)
+        os.write(self._descriptor, f"{MARK} {mark()}\n".encode())

@@ -6,11 +6,12 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
-from lightwork.node.service.keeper_spawn import boot_path
+from lightwork.node.service.keeper_spawn import BELOW, boot_path
 
 SWEEP_S = 10.0
+helpers: set[int] = set()  # children of ours in sessions of their own that are no jobs
 
 
 def start_of(pid: int) -> str:
@@ -20,6 +21,46 @@ def start_of(pid: int) -> str:
             return file.read().rpartition(")")[2].split()[19]
     except OSError:
         return ""
+
+
+def marked(marks: set[str]) -> list[tuple[int, str]]:
+    """Processes with one of these marks in their environment, with their starts (Linux). Whoever was started below an
+    agent has it, unless it took care not to: also if all that could have ended it died in the same moment."""
+    if not marks or sys.platform != "linux":
+        return []
+    wanted = {f"{BELOW}={mark}".encode() for mark in marks}
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{name}/environ", "rb") as file:
+                if wanted.intersection(file.read().split(b"\0")):
+                    found.append((int(name), start_of(int(name))))
+        except OSError:  # no process, a dead one, or another user's
+            continue
+    return found
+
+
+def strays(known: Container[int]) -> list[int]:
+    """Children of ours that we did not start: orphans, that came to us from other sessions (Linux)."""
+    if sys.platform != "linux":
+        return []
+    found: list[int] = []
+    try:
+        for task in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
+                found += [pid for pid in map(int, file.read().split()) if pid not in known and _is_foreign(pid)]
+    except OSError:  # a kernel without that file, or a thread that has just ended
+        pass
+    return found
+
+
+def _is_foreign(pid: int) -> bool:
+    if sys.platform == "win32":
+        return False
+    try:
+        return pid not in helpers and os.getsid(pid) != os.getsid(0)
+    except OSError:
+        return False
 
 
 def become_subreaper() -> None:

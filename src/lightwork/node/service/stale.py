@@ -10,7 +10,8 @@ import time
 
 from lightwork.node.core.endings import lost
 from lightwork.node.service.directories import Directories
-from lightwork.node.service.processes import start_of, sweep
+from lightwork.node.service.keeper_spawn import mark
+from lightwork.node.service.processes import marked, start_of, sweep
 from lightwork.node.service.ring import Records, Ring
 from lightwork.node.service.spool import Spool
 from lightwork.wire.messages import Died, Ended, File, FromNode
@@ -22,11 +23,12 @@ News = list[tuple[FromNode, bytes]]
 async def settle(directories: Directories, python: str) -> News:
     """End what still runs, take what lies there; what the scheduler is to be told."""
     alive = [(pid, start) for pid, start in directories.noted_processes() if start and start_of(pid) == start]
+    alive += marked(directories.noted_marks() - {mark()})
     if alive:
         await sweep(python, alive)
     news: News = []
     with_files = directories.stale_jobs()
-    spool = Spool(directories.spool)
+    spool = Spool(directories.spool, directories.user)
     for path in directories.stale_rings():
         try:
             ring = Ring(path, create=False)

@@ -21,6 +21,7 @@ from lightwork.scheduler.core.sessions import Session
 from lightwork.scheduler.core.shares import Seeking, Use
 from lightwork.scheduler.core.state import Commands, State
 from lightwork.scheduler.core.wishes import wish
+from lightwork.wire.messages import Attempt
 
 KEEP_NS = int(timers.KEEP_S * SECOND_NS)
 CLIENT_LEASE_NS = int(timers.CLIENT_LEASE_S * SECOND_NS)
@@ -35,7 +36,7 @@ def join(state: State, ledger: Ledger, event: on.ClientJoined) -> Commands:
     if event.incarnation:
         return _back(state, ledger, session, event)
     if session is None:
-        session = state.sessions[event.session] = Session(event.session, event.user, event.host, state.now_ns)
+        session = state.open_session(event.session, event.user, event.host)
     session.incarnation += 1
     session.lasting = event.lasting
     session.first = session.next_number
@@ -142,8 +143,12 @@ def deliver(state: State, account: Account, entries: Iterable[Entry]) -> Command
     for some in by_node.values():
         at = 0
         while at < len(some):
-            stop, size = at, 0
+            stop, size, past = at, 0, 0
             while stop < len(some) and stop - at < limits.COMMAND_JOBS_MAX and size <= limits.COMMAND_BYTES_MAX:
+                history = min(len(some[stop].spent), limits.HISTORY_MAX)
+                if past + history > limits.HISTORY_MAX:
+                    break
+                past += history
                 size += len(some[stop].end.outcome)  # type: ignore[union-attr]  # all have ended
                 stop += 1
             commands.append(_deliver(state, account, some[at:stop]))
@@ -168,9 +173,13 @@ def _deliver(state: State, account: Account, entries: list[Entry]) -> do.Deliver
         files,
         [0] * len(files),
         [index for index, entry in enumerate(entries) if _seen(account, entry)],
-        [(i, [attempt for attempt, _, _ in entry.spent]) for i, entry in enumerate(entries) if entry.spent],
+        [(index, _history(entry)) for index, entry in enumerate(entries) if entry.spent],
         state.recorded,
     )
+
+
+def _history(entry: Entry) -> list[Attempt]:
+    return [attempt for attempt, _, _ in entry.spent[-limits.HISTORY_MAX :]]
 
 
 def on_client_away(state: State, event: on.ClientAway) -> Commands:

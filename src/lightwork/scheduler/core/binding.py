@@ -17,7 +17,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from lightwork.scheduler.core import commands as do, events as on, facts as fact
-from lightwork.scheduler.core.accounts import Account
 from lightwork.scheduler.core.ledger import Ledger
 from lightwork.scheduler.core.state import Commands, State
 from lightwork.wire.messages import File
@@ -58,8 +57,7 @@ def bind(state: State, ledger: Ledger, event: on.Event | None, commands: Command
 
 
 def _bind_deliver(state: State, ledger: Ledger, command: Any) -> None:
-    account = ledger.sessions.get(command.session)
-    if account is None or command.after:  # it comes out of the ledger
+    if command.session not in ledger.sessions or command.after:  # it comes out of the ledger
         return
     sent = _add_sent(state, command) if state.sent else []
     life = state.attached.get(command.session, 0)
@@ -84,8 +82,6 @@ def _bind_deliver(state: State, ledger: Ledger, command: Any) -> None:
     command.after = state.recorded
     if command.files:
         command.tokens = [0] * len(command.files)
-    if not command.histories:
-        command.histories = _histories(account, command.jobs)
 
 
 def _keep_sent(state: State, ledger: Ledger, command: Any) -> None:
@@ -107,15 +103,6 @@ def _add_sent(state: State, command: Any) -> list[File]:
             added += sent
     command.files = list(files.items())
     return added
-
-
-def _histories(account: Account, numbers: list[int]) -> list[Any]:
-    found = []
-    for index, number in enumerate(numbers):
-        entry = account.entries.get(number)
-        if entry is not None and entry.spent:
-            found.append((index, [attempt for attempt, _, _ in entry.spent]))
-    return found
 
 
 def _bind_assign(state: State, command: Any) -> None:

@@ -18,15 +18,18 @@ class Began(Struct, array_like=True, tag=1):
 
     epoch: int
     identity: str
+    ordinal: int = 0  # of the next job, at least
 
 
 class NodeKnown(Struct, array_like=True, tag=2):
-    """A node works for us. `via`: the address where it was dialled, "": it dials us."""
+    """A node works for us. `via`: the address where it was dialled, "": it dials us. `lease_ns`: behind a relay, 0:
+    as everybody."""
 
     node: str
     identity: str
     era: str
     via: str = ""
+    lease_ns: int = 0
 
 
 class NodeGone(Struct, array_like=True, tag=3):
@@ -53,10 +56,13 @@ class SessionEnded(Struct, array_like=True, tag=5):
 
 
 class Wished(Struct, array_like=True, tag=6):
-    """A session wishes for nodes, besides those it wished for before."""
+    """A session wishes for nodes, besides those it wished for before. `life`: of its client; what earlier lives wished
+    for is over with the first wish of the next."""
 
     session: str
     wanted: list[Wanted]
+    life: int = 0
+    only: bool = False
 
 
 class Defined(Struct, array_like=True, tag=7):
@@ -79,6 +85,8 @@ class Submitted(Struct, array_like=True, tag=8):
     ids: list[bytes] = []
     prints: list[bytes] = []
     stored: list[tuple[int, File]] = []
+    epoch: int = 0
+    ordinals: list[int] = []  # in which order all jobs came; a single one: the others follow; none: after all others
 
 
 class Skipped(Struct, array_like=True, tag=9):
@@ -116,7 +124,8 @@ class Ungranted(Struct, array_like=True, tag=12):
 
 class Spent(Struct, array_like=True, tag=13):
     """An attempt is over and its job is not. `blame`: it killed its worker; `retry`: it failed and is tried again;
-    `told`: its token, if its node has told its end, and may do so again."""
+    `told`: its token, if its node has told its end, and may do so again; `lost`: its token, if nobody has, for then it
+    may come back."""
 
     session: str
     number: int
@@ -124,6 +133,7 @@ class Spent(Struct, array_like=True, tag=13):
     blame: bool = False
     retry: bool = False
     told: int = 0
+    lost: int = 0
 
 
 class CancelAsked(Struct, array_like=True, tag=14):
@@ -159,6 +169,41 @@ class Taken(Struct, array_like=True, tag=16):
     numbers: list[int]
 
 
+class TermsSet(Struct, array_like=True, tag=26):
+    """How a session shares nodes with others. `since`: of the first job that comes after it, if it wants them all."""
+
+    session: str
+    weight: float = 1.0
+    exclusive: bool = False
+    since: int = 0
+
+
+class Updated(Struct, array_like=True, tag=30):
+    """A computation took the place of `old`: what is submitted from now on is of this epoch."""
+
+    session: str
+    old: Digest
+    computation: Digest
+    epoch: int
+
+
+class HostsSaid(Struct, array_like=True, tag=31):
+    """What is to be done with machines from now on (wire ChangeHosts)."""
+
+    action: str
+    hosts: list[str]
+    group: str = ""
+    by: str = ""
+
+
+class Unspent(Struct, array_like=True, tag=17):
+    """An attempt that was lost is back: it is not over."""
+
+    session: str
+    number: int
+    token: int
+
+
 Fact: TypeAlias = (
     Began
     | NodeKnown
@@ -176,4 +221,8 @@ Fact: TypeAlias = (
     | CancelAsked
     | Ended
     | Taken
+    | TermsSet
+    | Updated
+    | HostsSaid
+    | Unspent
 )

@@ -54,8 +54,10 @@ class Gate:
         return free
 
     def forget(self, where: str) -> None:
-        """What waits for this destination is for nobody any more."""
-        self._lines.pop(where, None)
+        """What waits for this destination is for nobody any more. (But all must know that a session is over.)"""
+        kept = deque(one for one in self._lines.pop(where, ()) if type(one) is do.EndSession)
+        if kept:
+            self._lines[where] = kept
 
     def __len__(self) -> int:
         return sum(map(len, self._lines.values()))
@@ -91,6 +93,7 @@ _TO_NODES = frozenset(
         do.Drop,
         do.HangUp,
         do.SetSlots,
+        do.SetPolicy,
         do.PlaceFile,
         do.AskHeld,
     )

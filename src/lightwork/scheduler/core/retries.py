@@ -19,7 +19,7 @@ from lightwork.config import timers
 from lightwork.kit.text import ordinal, size, span
 from lightwork.model.states import JobState
 from lightwork.scheduler.core.explain import refusal
-from lightwork.scheduler.core.facts import Spent
+from lightwork.scheduler.core.facts import Spent, Unspent
 from lightwork.scheduler.core.jobs import NOWHERE, Job
 from lightwork.scheduler.core.nodes import SECOND_NS
 from lightwork.scheduler.core.sessions import Session
@@ -62,8 +62,17 @@ def may_retry(job: Job, status: int) -> bool:
     return job.group.options.retries > (job.extra.retried if job.extra is not None else 0)
 
 
-def spend(state: State, job: Job, attempt: Attempt, *, blame: bool = False, retry: bool = False, told: int = 0) -> None:
-    """An attempt is over and its job is not. `told`: its token, if its node has told its end."""
+def spend(
+    state: State,
+    job: Job,
+    attempt: Attempt,
+    *,
+    blame: bool = False,
+    retry: bool = False,
+    told: int = 0,
+    lost: int = 0,
+) -> None:
+    """An attempt is over and its job is not. `told`, `lost`: its token, if its node has told its end, or has not."""
     extra = job.more()
     extra.history.append(attempt)
     if retry:
@@ -71,7 +80,17 @@ def spend(state: State, job: Job, attempt: Attempt, *, blame: bool = False, retr
         extra.retried += 1
         session.retried += 1
         state.retried += 1
-    state.record(Spent(job.group.session, job.number, attempt, blame, retry, told))
+    state.record(Spent(job.group.session, job.number, attempt, blame, retry, told, lost))
+
+
+def unspend(state: State, job: Job, token: int) -> None:
+    """An attempt that may have been given up as lost is back: it is not over, so it is none of those behind the job."""
+    account = state.ledger.sessions.get(job.group.session) if state.ledger is not None else None
+    entry = account.entries.get(job.number) if account is not None else None
+    if entry is not None and token in entry.lost:
+        del job.more().history[entry.lost.index(token)]  # the ledger and we have them in the same order
+        job.attempts -= 1
+        state.record(Unspent(job.group.session, job.number, token))
 
 
 def delay(state: State, job: Job) -> None:

@@ -159,7 +159,7 @@ def _point_out(state: State) -> Commands:
             del state.running[token]
         elif token == job.token and not (job.extra is not None and job.extra.far) and is_far(state, job):
             job.more().far = True
-            far.setdefault(job.group.session, []).append(_how_far(state, job))
+            far.setdefault(job.group.session, []).append(f"job {job.number} {_how_far(state, job)}")
     return [
         do.Warn(session, "info", told[0] + (f"; {count(len(told) - 1, 'more job')} like that" if len(told) > 1 else ""))
         for session, told in far.items()
@@ -176,16 +176,18 @@ def is_far(state: State, job: Job) -> bool:
 def _how_far(state: State, job: Job) -> str:
     record = state.sessions[job.group.session].computations[job.group.computation]
     ran, usual = (span(ns / SECOND_NS) for ns in (state.now_ns - job.started_ns, record.durations.p75_ns()))
-    return f"job {job.number} on {job.node} has run for {ran}; others of {record.computation.name} take {usual}"
+    return f"on {job.node} has run for {ran}; others of {record.computation.name} take {usual}"
 
 
 def far_ones(state: State, session: str, most: int) -> list[str]:
-    """A sentence for each of the session's jobs that were pointed out and still run."""
+    """A sentence for each of the session's jobs that were pointed out and still run; session "": of all of them."""
     found: list[str] = []
     for token, job in state.running.items():
-        if len(found) < most and job.group.session == session and job.extra is not None and job.extra.far:
+        ours = not session or job.group.session == session
+        if len(found) < most and ours and job.extra is not None and job.extra.far:
             if runs(job, token) and token == job.token:
-                found.append(_how_far(state, job))
+                name = job.number if session else f"{job.group.session}/{job.number}"
+                found.append(f"job {name} {_how_far(state, job)}")
     return found
 
 

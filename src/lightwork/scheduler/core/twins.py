@@ -13,7 +13,7 @@ from __future__ import annotations
 from lightwork.config import timers
 from lightwork.model.states import JobState
 from lightwork.scheduler.core import commands as do
-from lightwork.scheduler.core.explain import refusal
+from lightwork.scheduler.core.explain import cap_left, refusal
 from lightwork.scheduler.core.jobs import Job
 from lightwork.scheduler.core.nodes import SECOND_NS, Node, Standing
 from lightwork.scheduler.core.placement import assign_twin
@@ -61,7 +61,7 @@ def _idle(state: State) -> list[Node]:
     if asked:
         state.look_ns = max(asked) + PATIENCE_NS
         return []
-    return [node for node in state.nodes.values() if node.standing is Standing.JOINED and node.idle_slots > 0]
+    return [node for node in state.field.each(state.field.idle) if node.standing is Standing.JOINED]
 
 
 def _overdue(state: State) -> list[Job]:
@@ -96,10 +96,15 @@ def patience_ns(record: ComputationRecord) -> int:
 def _host(state: State, job: Job, idle: list[Node]) -> Node | None:
     """Where the twin goes: of the nodes that may run it, one that is fast, and has most idle slots."""
     session, group = state.sessions[job.group.session], job.group
+    need = group.shape.need
+    room = state.field.room(need)
+    if state.field.floating.lacking(room.floating):
+        return None
     fit = [
         node
         for node in idle
-        if node.idle_slots > 0
+        if node.count(need.cpus, room.local)
+        and cap_left(node, session, group.shape) > 0
         and node.name != job.node
         and node.name not in group.avoid
         and refusal(node, session, group) is None

@@ -10,7 +10,8 @@ Sessions and nodes outlive links; a restart begins with the ledger that the jour
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from msgspec.structs import replace
@@ -44,8 +45,17 @@ class Journal(Protocol):
 class DurableScheduler(Scheduler):
     """See the picture. `durable` and `full` are the journal's to call."""
 
-    def __init__(self, ledger: Ledger, journal: Journal, blobs: Blobs, clock: Clock, **given: Any) -> None:
-        core = Core(ledger=ledger, now_ns=clock())
+    def __init__(
+        self,
+        ledger: Ledger,
+        journal: Journal,
+        blobs: Blobs,
+        clock: Clock,
+        order: str = "fair",
+        resources: Mapping[str, int] = MappingProxyType({}),
+        **given: Any,
+    ) -> None:
+        core = Core(ledger=ledger, now_ns=clock(), order=order, resources=dict(resources))
         super().__init__(core=core, epoch=core.state.ledger.epoch, clock=clock, **given)  # type: ignore[union-attr]
         self._ledger = ledger
         self._journal = journal
@@ -53,6 +63,8 @@ class DurableScheduler(Scheduler):
         self._gate = Gate(least=1)  # an epoch that is not on disk would come again
         self._landings: dict[Link, ClientLanding] = {}
         self._nodes_landing: dict[str, NodeLanding] = {}
+        self._followed: Link | None = None  # by another one of the same life: its end is nobody's death
+        self._ending: set[str] = set()  # sessions that are over as soon as that is on disk
         for known in ledger.nodes.values():
             self._claims.remember(known.identity, known.node)
         self._feed([])
@@ -78,6 +90,8 @@ class DurableScheduler(Scheduler):
                 self._journal.record(command.number, command.fact)
             else:
                 kept.append(command)
+                if isinstance(command, do.EndSession):
+                    self._ending.add(command.session)
         super()._obey(self._gate.admit(kept))
 
     def _obey_one(self, command: Any) -> None:
@@ -90,10 +104,16 @@ class DurableScheduler(Scheduler):
         else:
             super()._obey_one(command)
 
+    def _end_session(self, session: str) -> None:
+        self._ending.discard(session)
+        super()._end_session(session)
+
     # --- clients ---
 
     def may_join(self, hello: Hello) -> Refused | None:
         """Whether this client may have its session; for listeners."""
+        if hello.role == "node":
+            return self.hosting.may_work(hello)
         if hello.role != "client":
             return None
         name = hello.session
@@ -107,9 +127,10 @@ class DurableScheduler(Scheduler):
                 return Refused(GONE, f"session {name} is not there any more, or another program has taken it over")
             if link is not None:
                 link.abort()  # the same life dials again: its old link is dead, though nobody has told us
+                self._followed = link
                 self.link_lost(link, None)
             return None
-        if session is not None and session.closing:
+        if name in self._ending or (session is not None and session.closing):
             return Refused(BUSY, f"session {name} is being closed")
         if link is not None:
             who = f"{link.peer.user}@{link.peer.host}" if link.peer.user else link.peer.host
@@ -130,12 +151,13 @@ class DurableScheduler(Scheduler):
         super().link_lost(link, error)
 
     def _client_gone(self, session: str, link: Link) -> on.Event:
-        """A lasting session goes on; a client over a network may come back; on this machine, end of file is death."""
+        """A lasting session goes on; a client over a network may come back; on this machine, end of file is death,
+        unless it is we who hang up."""
         self._gate.forget(of_session(session))
         self._telling.forget(session)
         record = self._core.state.sessions.get(session)
         lasting = record is not None and record.lasting
-        if lasting or not (_is_local(link) or link.left):
+        if lasting or self._leaving or link is self._followed or not (_is_local(link) or link.left):
             return on.ClientAway(session)
         return on.ClientLost(session)
 
@@ -262,6 +284,7 @@ class DurableScheduler(Scheduler):
         self._leaving = True
         if self._dialler is not None:
             await self._dialler.close()
+        self._relays.abort()
         for link in [*self._clients.values(), *self._nodes.values()]:
             link.abort()
 

@@ -1,0 +1,97 @@
+"""Who may come in again, and what an older link or an older session of that name has to do with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightwork.model.errors import LightworkError
+from lightwork.scheduler.core.facts import Fact
+from lightwork.scheduler.core.ledger import Ledger
+from lightwork.scheduler.service.durable import BUSY, GONE, DurableScheduler
+from lightwork.wire.messages import PROTOCOL, Hello, Opened
+
+
+class Line:
+    """A link to a client on this machine, seen from the scheduler."""
+
+    def __init__(self, incarnation: int = 0) -> None:
+        self.peer = Hello(PROTOCOL, "client", "s", "s", incarnation=incarnation, lasting=False)
+        self.address = self.local_address = ""
+        self.left = self.heard = self.congested = False
+        self.up = True
+        self.queued_bytes = 0
+        self.told: list[Any] = []
+
+    def send(self, message: Any, body: bytes = b"") -> None:
+        self.told.append(message)
+
+    def close(self, reason: str = "") -> None:
+        self.up = False
+
+    def abort(self) -> None:
+        self.up = False
+
+
+class Recording:
+    """A journal whose disk waits."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def record(self, number: int, fact: Fact) -> None:
+        self.count = number
+
+
+def scheduler() -> tuple[DurableScheduler, Recording]:
+    journal = Recording()
+    nothing: Any = None
+    return DurableScheduler(Ledger(), journal, nothing, lambda: 10**9, on_fault=again, later=lambda *_: None), journal
+
+
+def again() -> None:
+    raise  # noqa: PLE0704
+
+
+def joins(one: DurableScheduler, line: Line) -> None:
+    link: Any = line
+    assert one.may_join(line.peer) is None
+    one.link_up(link)
+
+
+def leaves(one: DurableScheduler, line: Line) -> None:
+    link: Any = line
+    one.link_lost(link, LightworkError("end of file"))
+
+
+def test_the_same_life_over_another_link_is_no_death() -> None:
+    one, journal = scheduler()
+    first, second = Line(), Line(incarnation=1)
+    joins(one, first)
+    one.durable(journal.count)
+    joins(one, second)  # before the end of file of the first was read
+    one.durable(journal.count)
+    assert not first.up
+    assert [message.incarnation for message in second.told if isinstance(message, Opened)] == [1]
+    leaves(one, first)  # late
+    assert second.up
+    leaves(one, second)  # that is its death: end of file on this machine
+    refused = one.may_join(Line(incarnation=1).peer)
+    assert refused is not None
+    assert refused.code == GONE
+
+
+def test_a_session_that_is_not_over_yet_on_disk_is_waited_for() -> None:
+    one, journal = scheduler()
+    first = Line()
+    joins(one, first)
+    one.durable(journal.count)
+    leaves(one, first)
+    refused = one.may_join(Line().peer)
+    assert refused is not None
+    assert refused.code == BUSY
+    one.durable(journal.count)
+    second = Line()
+    joins(one, second)
+    one.durable(journal.count)
+    assert second.up  # the end of the session before it is not its own
+    assert [type(message) for message in second.told] == [Opened]
