@@ -73,6 +73,7 @@ def test_a_node_that_was_cut_past_its_lease_while_others_are_there() -> None:
         farm.joins("a", slots=1)
         farm.joins("b", slots=1)
         user = jobs(farm, LEASE_S + 3, 2)
+        farm.running("j0", "j1")  # they are RUNNING a moment before they say so
         before = farm.runs()
         farm["a"].cut()
         assert states(user, "ended") == ["FINISHED"] * 2

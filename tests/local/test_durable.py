@@ -263,8 +263,8 @@ def test_others_are_refused(home):
         for session in ("other", ""):
             with pytest.raises(PeerError, match="session mine alone"):
                 Caller(one.address, session=session)
-        with pytest.raises(PeerError, match="not with a relay"):
-            Caller(one.address, role="relay")
+        with pytest.raises(PeerError, match="not with a visitor"):
+            Caller(one.address, role="visitor")
         with caller(one.address, role="watcher", session="w") as watcher:
             assert watcher.link.up
         with contextlib.closing(one.opened()):

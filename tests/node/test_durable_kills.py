@@ -280,7 +280,12 @@ def small_disk(tmp_path):
     subprocess.run(["umount", str(place)], check=True)
 
 
-def result_of(n, size):
+def result_of(n, size, place=""):
+    import os
+    import time
+
+    while place and not os.path.exists(place):
+        time.sleep(0.01)
     return n, b"z" * size
 
 
@@ -296,11 +301,13 @@ def test_a_full_disk_loses_nothing(tmp_path, small_disk, killed):
         one.prepare(computation)
         before = await one.all_ended(one.assign(computation, [arguments(n, 10) for n in range(4)]))
         assert before[3].value[0] == 3
+        go = tmp_path / "go"
+        (large,) = one.assign(computation, [arguments(30, 3_000_000, str(go))])
+        await one.until(lambda: large in one.started)  # with a full disk it would be given back
         fill(small_disk)
-        sizes = [1000] * 30 + [3_000_000]  # in one go: a node whose disk is full takes nothing more
-        *tokens, large = one.assign(computation, [arguments(n, size) for n, size in enumerate(sizes)])
+        tokens = one.assign(computation, [arguments(n, 1000) for n in range(30)])
         await one.all_ended(tokens)
-        await one.until(lambda: large in one.started)
+        go.touch()
         await one.until(lambda: any("cannot be written down" in getattr(one_, "text", "") for one_ in one.others))
         if killed:
             node.kill()

@@ -116,7 +116,7 @@ def test_one_of_unknown_length_does_not_take_all() -> None:
         world.submit(name, 20_000)
     world.run(MINUTE)
     had = world.slot_time()
-    assert had["long"] < 2 * had["s5"], had
+    assert had["s5"] > 0.15 * sum(had.values()), had
 
 
 @pytest.mark.parametrize(("order", "first"), [("submitted", ["s2", "s1"]), ("oldest", ["s1", "s2"])])

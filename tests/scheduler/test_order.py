@@ -213,7 +213,9 @@ def test_an_exclusive_session_runs_alone() -> None:
     it.run(1.5)
     state = it.core.state
     assert {key[0] for key in where(it)} == {"before"}
-    assert any("jobs that others submitted before have not ended (session before)" in one for one in it.core.why("alone", 0))
+    assert any(
+        "jobs that others submitted before have not ended (session before)" in one for one in it.core.why("alone", 0)
+    )
     assert any("session alone wants all nodes for itself, and came before" in one for one in it.core.why("after", 0))
     it.run(2.5)
     assert is_alone(state, state.sessions["alone"])
@@ -320,7 +322,9 @@ def test_terms_and_order_survive_a_restart() -> None:
     given = Computation("f", "function", "f")
     for name, exclusive in (("s", False), ("t", False), ("e", True)):
         terms = on.TermsTold(name, 2.5, exclusive)
-        durable.feed([on.TimePassed(), on.ClientJoined(name, lasting=True), terms, on.ComputationDefined(name, given)], 0)
+        durable.feed(
+            [on.TimePassed(), on.ClientJoined(name, lasting=True), terms, on.ComputationDefined(name, given)], 0
+        )
     for number, name in enumerate(("t", "s", "t", "s", "e")):
         first = number // 2 if name != "e" else 0
         options = JobOptions(priority=1 if (name, first) == ("s", 1) else 0)

@@ -14,11 +14,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tests.support.durable import DurableFarm
-from tests.support.lab import Program
+from tests.support.lab import Lab, Program
 from tests.support.lab_host import _nft, _tool
 
 A, B = "192.168.3.0/24", "10.5.0.0/24"
 JOINED = "connected with scheduler"
+
+
+def masquerade(lab: Lab, *inside: str) -> None:
+    """Host g, with eth0 on A and eth1 on B, is the way out of B for these hosts; nothing comes in by it."""
+    for host in inside:
+        lab[host].ip("route", "add", "default", "via", lab["g"].interfaces["eth1"].addresses[0])
+    namespace = lab["g"].namespace
+    script = "echo 1 > /proc/sys/net/ipv4/ip_forward"
+    _tool(["nsenter", f"--net=/run/netns/{namespace}", "sh", "-c", script])
+    _nft(namespace, "add table ip lab_nat")
+    _nft(namespace, "add chain ip lab_nat out { type nat hook postrouting priority 100; }")
+    _nft(namespace, "add rule ip lab_nat out oifname eth0 masquerade")
 
 
 class TwoNetworks(DurableFarm):
@@ -27,15 +39,7 @@ class TwoNetworks(DurableFarm):
     def __init__(self, *nodes: str, timers: str = "", hosts: Iterable[str] = ()) -> None:
         self.nodes = nodes
         super().__init__(*nodes, timers=timers, hosts=["g", "r", *hosts])
-        gateway = self["g"].interfaces["eth1"].addresses[0]
-        for host in ("r", *nodes, *hosts):
-            self[host].ip("route", "add", "default", "via", gateway)
-        namespace = self["g"].namespace
-        script = "echo 1 > /proc/sys/net/ipv4/ip_forward"
-        _tool(["nsenter", f"--net=/run/netns/{namespace}", "sh", "-c", script])
-        _nft(namespace, "add table ip lab_nat")
-        _nft(namespace, "add chain ip lab_nat out { type nat hook postrouting priority 100; }")
-        _nft(namespace, "add rule ip lab_nat out oifname eth0 masquerade")
+        masquerade(self, "r", *nodes, *hosts)
 
     def __enter__(self) -> TwoNetworks:
         return self

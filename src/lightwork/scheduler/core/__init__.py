@@ -12,8 +12,11 @@ Law: no clock, chance, socket, loop, process or log in here; a table changes onl
                            +--> attempts, losses,    what becomes of attempts,
                            |    endings, retries     and so of a job
                            +--> placement, takeback  queue x nodes -> Assign, Revoke
+                           |      field, shapes      nodes as bits, jobs by kind; keeping: nobody starves
+                           |      policies, slot_time whose turn it is; exclusive: who runs alone
                            +--> twins                idle slots x slow jobs -> Assign
-    commands <-------------+    explain              why a job waits, by placement's own predicates
+    commands <-------------+    explain, reasons     why a job waits, by placement's own predicates
+                                impossible           what no node could ever run ends
                                 refusals             some of those predicates
                                 views, listing,      what people who look in are told
                                 host_list

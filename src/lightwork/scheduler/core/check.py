@@ -18,7 +18,15 @@ from lightwork.scheduler.core.twins import runs
 
 def check(state: State) -> list[str]:
     """Sentences about what is wrong; empty if all is well."""
-    return [*_attempts(state), *_jobs(state), *_queue(state), *_running(state), *_counts(state), *_field(state), *accord(state)]
+    return [
+        *_attempts(state),
+        *_jobs(state),
+        *_queue(state),
+        *_running(state),
+        *_counts(state),
+        *_field(state),
+        *accord(state),
+    ]
 
 
 def _attempts(state: State) -> Iterator[str]:
@@ -69,7 +77,7 @@ def _field(state: State) -> Iterator[str]:
         for stake in session.stakes.values():
             out = sum(n for node in state.nodes.values() for held, n in node.held.items() if held.stake is stake)
             if stake.out != out:
-                yield f"session {session.name} counts {stake.out} attempts of priority {stake.priority}, and it is {out}"
+                yield f"session {session.name} counts {stake.out} attempts of priority {stake.priority}, not {out}"
     for shape in state.queue.shapes():
         doubted = field.doubted(shape.seen)
         for node in field.each(field.all & ~doubted & ~shape.fit):

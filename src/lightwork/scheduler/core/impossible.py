@@ -7,8 +7,8 @@ may come back. Jobs with wait_for_nodes=True are never judged.
 from __future__ import annotations
 
 from lightwork.kit.text import listed
-from lightwork.model.states import JobState
 from lightwork.model.resources import shown
+from lightwork.model.states import JobState
 from lightwork.scheduler.core.endings import Delivery, failure_outcome
 from lightwork.scheduler.core.explain import misfit
 from lightwork.scheduler.core.needs import WHOLE

@@ -4,9 +4,9 @@
     what it borrows   of the scheduler's own (licences): nobody else gets any; and while that is what it lacks, no node
                       is kept for it
 
-Both are `Field.kept` and `Field.claimed`, and end when one of its jobs is placed, or none waits any more. Who has a higher
-priority takes what there is as if nothing were kept. Where everything is kept, who has waited longer (`Shape.since`, when
-it was first blocked) takes it over: so there is always one whom nobody can pass.
+Both are `Field.kept` and `Field.claimed`, and end when one of its jobs is placed, or none waits any more. Who has a
+higher priority takes what there is as if nothing were kept. Where everything is kept, who has waited longer
+(`Shape.since`, when it was first blocked) takes it over: so there is always one whom nobody can pass.
 """
 
 from __future__ import annotations

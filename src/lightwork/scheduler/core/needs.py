@@ -1,8 +1,8 @@
 """What an attempt takes as long as it is out: of its node, or of what the scheduler itself lends.
 
-    resources={"cpus": 2, "memory": "8G", "gpu": 1, "licence": 1}
-                 slots         |             |           |
-                               of the node --+           of the node, or floating: so many for all nodes together
+resources={"cpus": 2, "memory": "8G", "gpu": 1, "licence": 1}
+             slots         |             |           |
+                           of the node --+           of the node, or floating: so many for all nodes together
 """
 
 from __future__ import annotations
@@ -60,9 +60,10 @@ class Floating:
 
     def count(self, amounts: Iterable[tuple[str, int]]) -> int:
         """How many more attempts may have this."""
-        return max(0, min(((self.totals[name] - self.taken[name]) // amount for name, amount in amounts), default=PLENTY))
+        return max(
+            0, min(((self.totals[name] - self.taken[name]) // amount for name, amount in amounts), default=PLENTY)
+        )
 
     def lacking(self, amounts: Iterable[tuple[str, int]]) -> list[str]:
         """Names of what there is not enough of now."""
         return [name for name, amount in amounts if self.totals[name] - self.taken[name] < amount]
-

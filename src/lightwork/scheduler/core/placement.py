@@ -19,11 +19,10 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heapreplace
 
-from lightwork.config.limits import INLINE_MAX
-from lightwork.scheduler.core.commands import Assign, Command
+from lightwork.scheduler.core.commands import Command
 from lightwork.scheduler.core.exclusive import Charge, in_charge
 from lightwork.scheduler.core.explain import cap_left, refusal
-from lightwork.scheduler.core.jobs import Job
+from lightwork.scheduler.core.handing_out import assign
 from lightwork.scheduler.core.keeping import claim, closed_to, holder_of, keep, may_borrow, tidy
 from lightwork.scheduler.core.needs import PLENTY
 from lightwork.scheduler.core.nodes import Node
@@ -33,10 +32,6 @@ from lightwork.scheduler.core.sessions import Session
 from lightwork.scheduler.core.shapes import NEVER, Level, Shape, Stake
 from lightwork.scheduler.core.slot_time import keep_up
 from lightwork.scheduler.core.state import State
-from lightwork.scheduler.core.tailoring import prepare
-from lightwork.scheduler.core.tokens import Tokens
-from lightwork.wire.messages import Place
-from lightwork.wire.outcome import ARENA_REFERENCE
 
 QUANTUM_NS = 10_000_000  # so much slot time goes out at once, whoever comes next
 FEW = 4  # nodes: of so few, one is kept at once; where there are more, another one may have room any moment,
@@ -52,6 +47,8 @@ Entrants = list[tuple[float, int, Stake, Waiting]]  # a heap: stakes, by whose t
 def place(state: State) -> tuple[list[Command], Blocked]:
     """Hand out what can be handed out now; and which shapes found no room, and where they had looked."""
     if not state.queue.size:
+        for shape in list(state.queue.shapes()):  # all that they had was cancelled
+            state.queue.first(shape)
         state.field.changed = 0
         return [], []
     turn = Turn(state)
@@ -103,7 +100,7 @@ class Turn:
             shape.since = NEVER
             if self._field.claimed:
                 self._field.release(shape)
-            self.commands += _assign(node, shape.stake.session, shape, jobs, self._state.tokens)
+            self.commands += assign(node, shape.stake.session, jobs, self._state.tokens)
 
     def _serve_all(self) -> None:
         field, state = self._field, self._state
@@ -130,7 +127,7 @@ class Turn:
                 entrants.append((self._key(stake, waiting[0][0]), stake.number, stake, waiting))
         heapify(entrants)
         while entrants:
-            key, number, stake, waiting = entrants[0]
+            _, number, stake, waiting = entrants[0]
             following = min((entry[0] for entry in entrants[1:3]), default=None)
             if self._serve(stake, waiting, following):
                 level.reached = max(level.reached, stake.passed)
@@ -176,7 +173,7 @@ class Turn:
 
     def _serve(self, stake: Stake, waiting: Waiting, following: float | None) -> bool:
         """Its first shape gets some of its jobs placed, or is blocked."""
-        ordinal, shape = waiting[0]
+        shape = waiting[0][1]
         queue = self._queue
         group = queue.first(shape)
         found = self._find(shape) if group is not None else None
@@ -193,7 +190,7 @@ class Turn:
         count = min(room, self._quota(stake, shape, following))
         jobs = queue.take(group, count, before)
         if jobs:
-            self.commands += _assign(node, stake.session, shape, jobs, self._state.tokens)
+            self.commands += assign(node, stake.session, jobs, self._state.tokens)
             shape.since = NEVER
             if self._field.kept or self._field.claimed:
                 self._field.release(shape)
@@ -309,58 +306,3 @@ def refresh(state: State, shape: Shape) -> None:
             fit |= node.bit
     shape.news |= fit & (doubted | ~shape.fit)
     shape.fit, shape.seen = fit, field.now
-
-
-def _assign(node: Node, session: Session, shape: Shape, jobs: list[Job], tokens: Tokens) -> list[Command]:
-    first = tokens.reserve(len(jobs))
-    node.take_on(jobs, first)
-    return _hand_out(node, session, jobs, first)
-
-
-def assign_twin(node: Node, session: Session, job: Job, tokens: Tokens) -> list[Command]:
-    """A second attempt of a job that runs elsewhere."""
-    first = tokens.reserve(1)
-    node.take_twin(job, first)
-    return _hand_out(node, session, [job], first)
-
-
-def _hand_out(node: Node, session: Session, jobs: list[Job], first: int) -> list[Command]:
-    """What the node is told; for it, a second attempt is like any other."""
-    commands: list[Command] = []
-    group = jobs[0].group
-    record = session.computations[group.computation]
-    if node.name not in record.prepared:
-        commands.append(prepare(session, record, node.name))
-    payloads = [job.payload for job in jobs]
-    node.bytes_in += sum(map(len, payloads))
-    places, apart = _far(node, jobs, payloads)
-    fresh = list(range(first, first + len(jobs)))
-    numbers, attempts = [job.number for job in jobs], [job.attempts for job in jobs]
-    if max(attempts) == 1:
-        attempts = []
-    commands.append(
-        Assign(
-            node.name,
-            group.session,
-            group.computation,
-            fresh,
-            payloads,
-            group.options,
-            places,
-            numbers,
-            attempts,
-            apart,
-        )
-    )
-    return commands
-
-
-def _far(node: Node, jobs: list[Job], payloads: list[bytes]) -> tuple[list[Place], list[Place]]:
-    """Which arguments lie in shared memory, and which the node is to fetch (their payloads are left out)."""
-    if node.shares_memory:
-        found = [(index, job) for index, job in enumerate(jobs) if job.in_arena]
-        return [Place(index, *ARENA_REFERENCE.unpack(job.payload)) for index, job in found], []
-    apart = [Place(index, 0, job.size) for index, job in enumerate(jobs) if job.in_arena or job.size > INLINE_MAX]
-    for place in apart:
-        payloads[place.index] = b""
-    return [], apart

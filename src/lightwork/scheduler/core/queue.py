@@ -122,7 +122,7 @@ class Queue:
         return chain.from_iterable(stake.shapes for level in self._order for stake in level.stakes)
 
     def first(self, shape: Shape) -> Group | None:
-        """The group whose turn it is within the shape; None if none of its jobs waits, and then it is gone from here."""
+        """The group whose turn it is within the shape; None if none of its jobs waits: then it has left."""
         heap = shape.heap
         while heap:
             ordinal, _, group = heap[0]

@@ -88,7 +88,12 @@ def _on_node(state: State, job: Job) -> list[str]:
 def _before(state: State, job: Job) -> str:
     """Who goes first."""
     stake = job.group.shape.stake
-    above = sum(len(stake.shapes) > 0 for level in state.queue.levels() for stake in level.stakes if level.priority > job.group.options.priority)
+    above = sum(
+        len(stake.shapes) > 0
+        for level in state.queue.levels()
+        for stake in level.stakes
+        if level.priority > job.group.options.priority
+    )
     if above:
         return "jobs of a higher priority wait, too, and go first"
     others = [one for level in state.queue.levels() if level.priority == stake.priority for one in level.stakes]

@@ -1,8 +1,8 @@
 """The account of slot time: how long the slots of all nodes worked for each session.
 
-    handed out   + what such jobs take        (nodes.Node)
-    runs longer  + what it took beyond that   here, several times a second
-    over         - all of that, + what it really took
+handed out   + what such jobs take        (nodes.Node)
+runs longer  + what it took beyond that   here, several times a second
+over         - all of that, + what it really took
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from lightwork.model.states import JobState
 from lightwork.scheduler.core.commands import Command, Revoke
 from lightwork.scheduler.core.explain import cap_left, refusal
 from lightwork.scheduler.core.jobs import Group
+from lightwork.scheduler.core.keeping import closed_to
 from lightwork.scheduler.core.needs import WHOLE
 from lightwork.scheduler.core.nodes import Node, Standing
 from lightwork.scheduler.core.sessions import Session
@@ -95,11 +96,13 @@ def _make_way(state: State, shape: Shape, reach: int) -> list[Command]:
     kept = field.kept.get(shape)
     missing = shape.need.cpus * (len(group.line) + len(shape.heap) - 1)
     commands: list[Command] = []
-    for node in islice(field.each(kept.bit if kept is not None else reach & ~room.bits), LOOKED_AT):
+    _, others = closed_to(field, shape)
+    where = kept.bit if kept is not None else reach & ~room.bits & ~others
+    for node in islice(field.each(where), LOOKED_AT):
         if missing <= 0:
             break
         if not is_asked(node, state.now_ns):
-            tokens = _less_urgent(node, shape.stake.priority)
+            tokens = _in_the_way(node, shape)
             if not tokens or cap_left(node, shape.stake.session, shape) <= 0:
                 continue
             if node is not kept and not _helps(node, shape, tokens):
@@ -110,14 +113,20 @@ def _make_way(state: State, shape: Shape, reach: int) -> list[Command]:
     return commands
 
 
-def _less_urgent(node: Node, priority: int) -> list[int]:
-    """Its attempts that have not started, and are of a lower priority."""
+def _in_the_way(node: Node, shape: Shape) -> list[int]:
+    """Its attempts that have not started, are of a lower priority, and have some of what the shape lacks there."""
+    priority, need = shape.stake.priority, shape.need
     if all(held.stake.priority >= priority for held in node.held):
         return []
+    of_slots = node.slots * WHOLE - node.cpus < need.cpus
+    lacking = {name for name, amount in need.amounts if node.total(name) - node.taken.get(name, 0) < amount}
     return [
         token
         for token, job in node.attempts.items()
-        if job.group.shape.stake.priority < priority and job.stage(token)[0] is JobState.QUEUED and not job.cancelled
+        if job.group.shape.stake.priority < priority
+        and job.stage(token)[0] is JobState.QUEUED
+        and not job.cancelled
+        and (of_slots or any(name in lacking for name, _ in job.group.shape.need.amounts))
     ]
 
 

@@ -14,9 +14,9 @@ from lightwork.config import timers
 from lightwork.model.states import JobState
 from lightwork.scheduler.core import commands as do
 from lightwork.scheduler.core.explain import cap_left, refusal
+from lightwork.scheduler.core.handing_out import assign_twin
 from lightwork.scheduler.core.jobs import Job
 from lightwork.scheduler.core.nodes import SECOND_NS, Node, Standing
-from lightwork.scheduler.core.placement import assign_twin
 from lightwork.scheduler.core.retries import spend
 from lightwork.scheduler.core.sessions import ComputationRecord
 from lightwork.scheduler.core.state import Commands, State
