@@ -109,6 +109,7 @@ def test_add_and_what_is_wrong(lab: Desk) -> None:
 # --- a file ---
 
 SECRET = generate()
+SHORTLY = {"LIGHTWORK_SECRET": SECRET, "LIGHTWORK_TIMERS": "LEASE_S=4 HEARTBEAT_S=0.4 LOOK_HOSTS_S=0.2"}
 
 
 @pytest.fixture
@@ -119,11 +120,12 @@ def home(tmp_path: Path) -> Iterator[Home]:
 
 def following(home: Home, file: Path) -> Scheduler:
     """A scheduler on the same state as the last one."""
-    return Scheduler(home, "--state", home.state, "--hosts", file, "--listen", "127.0.0.1:0", LIGHTWORK_SECRET=SECRET)
+    where = ("--state", home.state, "--hosts", file, "--listen", "127.0.0.1:0")
+    return Scheduler(home, *where, **SHORTLY)
 
 
 def listening(home: Home) -> Node:
-    return Node(home.path, f"t{generate()[3:8]}", "--listen", "127.0.0.1:0", LIGHTWORK_SECRET=SECRET)
+    return Node(home.path, f"t{generate()[3:8]}", "--listen", "127.0.0.1:0", **SHORTLY)
 
 
 def place(one: Node) -> str:

@@ -174,8 +174,8 @@ def test_the_user_decides_how_much_is_for_this_program(lab: SharedLab) -> None:
     with cluster_of(lab, recall, **given) as cluster, cluster_of(lab, sleep) as other:
         there(cluster, one)
         assert cluster.submit().get(30) == 3, "setup_args are those that allocate() has set"
-        jobs = [cluster.options(computation=sleep).submit(0.3) for _ in range(4)]
         began = time.monotonic()
+        jobs = [cluster.options(computation=sleep).submit(0.3) for _ in range(4)]
         beside = [other.submit(0.4) for _ in range(5)]
         assert nodes_of(jobs) == {one}
         assert time.monotonic() - began >= 4 * 0.3 - 0.05, "one after another"

@@ -18,6 +18,7 @@ WEIGHTS = (1.0, 1.0, 2.0, 2.0, 3.0, 3.0)
 MINUTE_S = 60.0
 WITHIN = 0.05
 SETTLE_S = 3.0
+SLACK_S = 25.0  # the programs start, and are asked
 
 STEADY = """
 import random
@@ -103,7 +104,7 @@ def test_slot_time_goes_by_weights_and_what_is_urgent_goes_first() -> None:
         for name in NODES:
             farm.joins(name, slots=SLOTS)
         begin = time.monotonic()
-        users = [farm.user(STEADY, str(weight), "1500", str(begin), str(MINUTE_S + 3 * SETTLE_S)) for weight in WEIGHTS]
+        users = [farm.user(STEADY, str(weight), "2500", str(begin), str(MINUTE_S + SLACK_S)) for weight in WEIGHTS]
         urgent = [farm.user(URGENT, "15") for _ in range(2)]
         wait_until(lambda: len(farm.runs()) > 20 * len(WEIGHTS), "the load is there")
         time.sleep(SETTLE_S)

@@ -10,8 +10,8 @@ from pathlib import Path
 from tests.house.helpers import ROOT, SOURCE
 
 ROOMS = [
-    "cli", "client", "scheduler/core", "node/core", "relay/core", "worker", "transport", "store", "payload", "wire", "security",
-    "config", "model", "kit",
+    "cli", "client", "scheduler/core", "node/core", "relay/core", "worker", "transport", "store", "payload", "wire",
+    "security", "config", "model", "kit",
 ]  # fmt: skip
 
 PURE = ["client/durable.py", "client/keeping.py", "client/past.py"]  # that the contracts name

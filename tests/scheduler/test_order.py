@@ -338,10 +338,10 @@ def test_terms_and_order_survive_a_restart() -> None:
     state.order = "submitted"
     ordinals = {(name, n): job.ordinal for name, one in state.sessions.items() for n, job in one.jobs.items()}
     keys = [("t", 0), ("s", 0), ("t", 1), ("s", 1), ("e", 0), ("late", 0)]
-    assert ordinals == {key: index for index, key in enumerate(keys)}
-    assert state.ordinal == len(keys)
+    assert ordinals == {key: index for index, key in enumerate(keys, 1)}  # that e wants all has the first one
+    assert state.ordinal == len(keys) + 1
     assert [state.sessions[name].weight for name in ("s", "e", "late")] == [2.5, 2.5, 1.0]
-    assert state.exclusive == {"e": 0}
+    assert state.exclusive == {"e": 1}
     assert durable.core.why("s", 0)[-1].endswith("wants all nodes for itself, and came before")
     durable.feed([on.JobsCancelled("e", [0]), on.CloseAsked("e")], 1)
     began = []

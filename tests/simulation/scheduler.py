@@ -131,12 +131,12 @@ class Watched(DurableScheduler):
         self.ledger = ledger
         blobs: Any = Blobs()
         given: dict[str, Any] = {"on_fault": _raise_again, "later": self._later, "beat_s": self.world.beat_s}
-        if self.world.listening:
+        if self.world.seeks:
             given["make_dialler"] = lambda receiver, tell: Dialler(process, receiver, tell)
         super().__init__(ledger, self, blobs, process.now_ns, **given)
         self._fed = self._core.feed
         self._core.feed = self._watched  # type: ignore[method-assign]
-        self._epoch_ns = self._core.state.wall_ns = self.world.wall_ns
+        self._epoch_ns = self._telling._epoch_ns = self._core.state.wall_ns = self.world.wall_ns
 
     def _later(self, delay_s: float, call: Callable[[], None]) -> None:
         self.process.clock.later(int(delay_s * SECOND), self.process, call)

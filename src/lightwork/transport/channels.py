@@ -100,7 +100,9 @@ class ChannelLink(Link):
     # --- what goes (wire/turns.py) ---
 
     def best(self) -> int | None:
-        """The lane of what may leave next."""
+        """The lane of what may leave next. What an end has left behind may not: nobody would take it out of line."""
+        if self._over:
+            return None
         talk = self._talk
         if talk.has_urgent:
             return URGENT

@@ -82,6 +82,8 @@ class Uplink:
 
     def best(self) -> int | None:
         """The lane of what goes next."""
+        if self._outer is None:
+            return None
         lane = self._lanes.best()
         return CONTROL if lane is None and self._closing else lane
 

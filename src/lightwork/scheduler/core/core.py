@@ -196,6 +196,8 @@ class Core:
         if state.barriers:
             commands += step.look(state)
         if not state.restoring:
+            if state.exclusive:
+                exclusive.end_those_over(state)
             if state.delays.size:
                 try_again(state)
             if state.queue.unjudged:

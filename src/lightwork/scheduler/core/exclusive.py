@@ -39,24 +39,36 @@ def on_terms_told(state: State, event: on.TermsTold) -> Commands:
     """How a session shares nodes with others."""
     session = state.sessions[event.session]
     weight = min(max(event.weight, WEIGHT_MIN), WEIGHT_MAX) if event.weight > 0 else 1.0
-    since = state.exclusive.get(session.name, state.ordinal)
-    if (weight, event.exclusive) == (session.weight, session.exclusive) and since != state.ordinal:
+    stands = event.exclusive == (session.name in state.exclusive)
+    if stands and (weight, event.exclusive) == (session.weight, session.exclusive):
         return []
     session.weight, session.exclusive = weight, event.exclusive
-    state.exclusive.pop(session.name, None) if not event.exclusive else state.exclusive.setdefault(session.name, since)
-    state.record(TermsSet(session.name, weight, event.exclusive, since if event.exclusive else 0))
+    if not event.exclusive:
+        state.exclusive.pop(session.name, None)
+    elif not stands:
+        state.ordinal += 1  # no two sessions since the same: a restart knows who came first by that alone
+        state.exclusive[session.name] = state.ordinal
+    state.record(TermsSet(session.name, weight, event.exclusive, state.exclusive.get(session.name, 0)))
     return []
 
 
 def in_charge(state: State) -> Charge | None:
     """The session that has the nodes for itself, or waits for them; None: nobody does."""
+    for name, since in state.exclusive.items():
+        session = state.sessions.get(name)
+        if session is not None and not _is_over(state, session):
+            return Charge(name, since, _earlier(state, name, since) is None)
+    return None
+
+
+def end_those_over(state: State) -> None:
+    """Before anything is placed. Who comes back comes after all that was submitted meanwhile, also after a restart."""
     for name in list(state.exclusive):
         session = state.sessions.get(name)
         if session is None or _is_over(state, session):
             del state.exclusive[name]
-    for name, since in state.exclusive.items():
-        return Charge(name, since, _earlier(state, name, since) is None)
-    return None
+            if session is not None and state.ledger is not None and name in state.ledger.sessions:
+                state.record(TermsSet(name, session.weight, True))
 
 
 def _is_over(state: State, session: Session) -> bool:

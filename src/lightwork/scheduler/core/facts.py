@@ -170,7 +170,8 @@ class Taken(Struct, array_like=True, tag=16):
 
 
 class TermsSet(Struct, array_like=True, tag=26):
-    """How a session shares nodes with others. `since`: of the first job that comes after it, if it wants them all."""
+    """How a session shares nodes with others. `since`: of the first job that comes after it, if it wants them all; 0:
+    not now, for nobody is there and no job is left."""
 
     session: str
     weight: float = 1.0

@@ -49,7 +49,7 @@ def restore(state: State, ledger: Ledger, now_ns: int) -> None:
     state.ordinal = ledger.ordinal
     for account in ledger.sessions.values():
         _restore_session(state, account)
-    wanting = [account for account in ledger.sessions.values() if account.exclusive]
+    wanting = [account for account in ledger.sessions.values() if account.exclusive and account.since]
     state.exclusive = {account.name: account.since for account in sorted(wanting, key=lambda one: one.since)}
     state.awaited = set(ledger.nodes) if any(session.jobs for session in state.sessions.values()) else set()
     state.restoring = True

@@ -13,6 +13,7 @@ from __future__ import annotations
 from lightwork.config import timers
 from lightwork.model.states import JobState
 from lightwork.scheduler.core import commands as do
+from lightwork.scheduler.core.exclusive import Charge, in_charge
 from lightwork.scheduler.core.explain import cap_left, refusal
 from lightwork.scheduler.core.handing_out import assign_twin
 from lightwork.scheduler.core.jobs import Job
@@ -67,10 +68,11 @@ def _idle(state: State) -> list[Node]:
 def _overdue(state: State) -> list[Job]:
     """Jobs that are worth a twin, the slowest first. Notes when the next one will be."""
     found: list[Job] = []
+    charge = in_charge(state)
     for token, job in list(state.running.items()):
         if not runs(job, token):
             del state.running[token]
-        elif _may_have_twin(state, job):
+        elif _may_have_twin(state, job, charge):
             record = state.sessions[job.group.session].computations[job.group.computation]
             due_ns = job.started_ns + patience_ns(record)
             if due_ns <= state.now_ns:
@@ -80,8 +82,10 @@ def _overdue(state: State) -> list[Job]:
     return sorted(found, key=lambda job: (job.started_ns, job.ordinal))
 
 
-def _may_have_twin(state: State, job: Job) -> bool:
+def _may_have_twin(state: State, job: Job, charge: Charge | None) -> bool:
     options = job.group.options
+    if charge is not None and job.ordinal >= charge.limit(job.group.session):
+        return False  # the nodes are somebody else's now; what runs may end
     if options.reentrant is not True or options.node or job.cancelled or job.deaths or job.twin is not None:
         return False
     return not state.sessions[job.group.session].congested

@@ -232,8 +232,11 @@ class DurableScheduler(Scheduler):
                 FROM_NODE[type(message)](claim.name, message, body)  # refused now, if it makes no sense
                 claim.note(message, body)
                 landing.take(message, body)  # type: ignore[arg-type]  # one that concerns it
-            else:
-                plain.append((message, body))
+                continue
+            if plain and isinstance(message, say.Fetch):  # for an attempt that it told of just now, perhaps
+                self._feed(super()._from_node(link, plain))
+                plain = []
+            plain.append((message, body))
         return super()._from_node(link, plain)
 
     def _arrived(self, node: str, parcel: Parcel) -> None:

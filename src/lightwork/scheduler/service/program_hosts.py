@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from lightwork.config import timers
 from lightwork.config.hosts_file import HostsFile, read
 from lightwork.kit.owner_log import OwnerLog
 from lightwork.kit.tasks import spawn, stop
@@ -22,7 +23,6 @@ from lightwork.kit.text import listed
 from lightwork.model.errors import LightworkError
 from lightwork.wire.messages import Answer, ChangeHosts
 
-LOOK_S = 1.0
 MEMORY = "hosts"  # in the state directory
 SHOWN_MAX = 20
 
@@ -61,7 +61,7 @@ class WatchedHosts:
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(timers.LOOK_HOSTS_S)
             sign = await loop.run_in_executor(None, _sign_of, self._path)
             settled, self._seen = sign == self._seen, sign  # nobody is writing it just now
             if not settled or sign == self._sign:
