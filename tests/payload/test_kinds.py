@@ -28,6 +28,7 @@ def python(*argv: str, cwd: str | Path | None = None, stdin: str = "") -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_every_kind_runs_from_a_module():
     assert kinds.failures(elsewhere.run, kinds.kinds()) == []
 

@@ -92,7 +92,7 @@ class Agent:
         if custody is not None:
             custody.note(message, body)
         kind = type(message)
-        if kind is say.Ended:
+        if kind is say.Ended and (custody is None or custody.unwritten.isdisjoint(message.tokens)):
             self.world.oracle.says(message.tokens, message.statuses)
         self.tell(message, body)
         if kind is say.Released and custody is not None:

@@ -60,6 +60,7 @@ class Faults:
         return {
             "partition": self._partition,
             "one-way partition": self._one_way,
+            "deaf client": self._deaf_client,
             "break": self._break,
             "stop scheduler": self._stop_scheduler,
             "successor": self._successor,
@@ -163,6 +164,11 @@ class Faults:
     def _one_way(self, random: Random) -> None:
         host = self._host(random)
         self._cut([random.choice([(host, "s"), ("s", host)])], random)
+
+    def _deaf_client(self, random: Random) -> None:
+        """What it says arrives, and it hears nothing of that: later it says all of it again."""
+        far = [name for name in self._world.names if name not in self._world.net.local]
+        self._cut([("s", random.choice(far))], random)
 
     def _cut(self, pairs: list[tuple[str, str]], random: Random) -> None:
         pairs = [pair for pair in pairs if pair not in self._world.net.blocked]

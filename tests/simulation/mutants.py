@@ -309,7 +309,7 @@ MUTANTS: dict[str, Mutant] = {
     "token reuse": _mutant("P7", (state_module, "make_token", lambda _: lambda epoch, number: 1 << 40 | number)),
     "ignored rejoin": _mutant("P3 P5 P6 P8", (HANDLERS, on.NodeTruth, _ignored_rejoin)),
     "no kill": _mutant("P3 P8 P10 P13", (HANDLERS, on.NodeTruth, _no_kill)),
-    "heartbeat without sequence": _mutant("P3 P6 P8 tables", (Claims, "join", _any_link)),
+    "heartbeat without sequence": _mutant("P3 P6 P8 P12", (Claims, "join", _any_link)),
     "no poison": _mutant("P8 P9", (losses, "after_death", _not(JobState.POISONED))),
     "take-back on silence": _mutant("P3 P6", (HANDLERS, on.NodeLost, _gives_up)),
     "lease by wall clock": _mutant("P3 P12 P6", (Scheduler, "now_ns", _wall_clock), (service, "SLEPT_NS", _never)),

@@ -51,14 +51,14 @@ def draw(random: Random, count: int, clients: list[str], nodes: list[str], span_
     """So many jobs. Kinds and options are mixed by swarm: each schedule has its own weights."""
     mix = {
         None: random.choice((1, 4)),
-        True: random.choice((0, 1, 3)),
-        False: random.choice((0, 1, 4)),
+        True: random.choice((0, 1, 3, 9)),
+        False: random.choice((0, 1, 4, 9)),
     }
     mix_kinds, mix_weights = list(mix), list(mix.values())
     kinds = {
         FINE: 20,
         RAISES: random.choice((0, 1, 3)),
-        FLAKY: random.choice((0, 1, 3)),
+        FLAKY: random.choice((0, 1, 3, 20)),
         POISON: random.choice((0, 0, 1)),
         HANGS: random.choice((0, 1, 2)),
         STUBBORN: random.choice((0, 1, 1)),

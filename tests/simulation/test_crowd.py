@@ -49,10 +49,10 @@ BUGS = {
 }
 SEEDS = {
     "nobody is alone": [20_003, 20_006, 20_007],
-    "newest version": [20_019, 20_026, 20_035],
-    "out of step": [20_051, 20_059, 20_063],
-    "drained in vain": [20_002, 20_006, 20_007],
-    "one lease for all": [20_006, 20_010, 20_018],
+    "newest version": [20_030, 20_066, 20_090],
+    "out of step": [20_043, 20_059, 20_107],
+    "drained in vain": [20_006, 20_007, 20_010],
+    "one lease for all": [20_018, 20_030, 20_038],
 }
 
 

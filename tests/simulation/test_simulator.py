@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from lightwork.model.states import JobState
 from lightwork.wire.messages import Message
 from tests.simulation import links
 from tests.simulation.runner import run, shrink, stored, transcript
@@ -23,9 +24,13 @@ SEEDS = (2, 3, 4, 5)
 
 def digest(seed: int) -> str:
     _, lines = transcript(seed, all_of_it=True)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    text = "\n".join(lines)
+    for state in JobState:  # over the wire they are numbers
+        text = text.replace(state.name, str(int(state)))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_seed_is_one_schedule() -> None:
     for seed in SEEDS[:2]:
         assert digest(seed) == digest(seed)
@@ -59,6 +64,7 @@ def test_messages_as_objects_or_as_bytes_are_the_same(monkeypatch: pytest.Monkey
     assert [digest(seed) for seed in SEEDS] == plain
 
 
+@pytest.mark.slow
 def test_schedules_are_as_large_as_promised() -> None:
     for seed in range(10):
         world = World(seed)

@@ -59,7 +59,8 @@ class Witness(Known):
         one.over_ns, one.why = self.world.clock.now, why
 
     def says(self, tokens: list[int], statuses: list[int]) -> None:
-        """A node tells how attempts ended, also those that it ended itself."""
+        """A node tells how attempts ended, also those that it ended itself. (Such an end is only the agent's word, and
+        dies with it as long as there is no room to write it down.)"""
         for token, status in zip(tokens, statuses, strict=True):
             one = self.by_token[token]
             if one.status == -1 and one.started_ns:

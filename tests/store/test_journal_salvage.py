@@ -97,6 +97,7 @@ def test_a_damaged_log(journals, tmp_path):
     assert (report.aside / LOG).read_bytes() == bytes(content)
 
 
+@pytest.mark.slow
 def test_any_damage(journals):
     chance = random.Random(9)
     kept = []

@@ -70,6 +70,7 @@ def test_an_undamaged_log(logs, kind, tmp_path):
     assert 0 < found.committed < frames if kind == "anew" else found.committed == frames
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fresh", "anew", "big"])
 def test_damage_of_any_kind_leaves_what_sqlite_leaves(logs, kind):
     chance = random.Random(kind)

@@ -273,4 +273,4 @@ def end_hold(state: State) -> Commands:
         for job in [job for job in session.jobs.values() if job.cancelled and not job.node]:
             deliveries.of(session.name).add(job, JobState.CANCELLED, *ended)
             state.end(session, job, JobState.CANCELLED)
-    return deliveries.finish()
+    return [*deliveries.finish(), *state.release_done()]
