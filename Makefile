@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help setup check static unit test soak bench demo format clean
-.PHONY: _test-machine _test-network _test-durable _test-simulation _test-programs _format _lint _imports _mypy-linux _mypy-win32 _mypy-darwin _mypy-tests
+.PHONY: _unit-half _unit-rest _test-machine _test-network _test-durable _test-simulation _test-programs _format _lint _imports _mypy-linux _mypy-win32 _mypy-darwin _mypy-tests
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -29,12 +29,18 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 check: $(STAMP)  ## format, lint, types on three platforms, import contracts, fast tests (under a minute)
-	@$(MAKE) -j2 unit static
+	@$(MAKE) -j3 unit static
 
 static: _mypy-linux _mypy-win32 _mypy-darwin _mypy-tests _format _lint _imports
 
-unit: $(STAMP)
-	@$(BIN)/python -m pytest -q -m "not slow and not soak" $(ARGS)
+# Two halves side by side.
+QUICK = $(BIN)/python -m pytest -q -m "not slow and not soak"
+HALF = tests/cli tests/client tests/simulation tests/transport
+unit: _unit-half _unit-rest
+_unit-half: $(STAMP)
+	@$(QUICK) $(HALF) $(ARGS)
+_unit-rest: $(STAMP)
+	@$(QUICK) $(addprefix --ignore ,$(HALF) tests/e2e tests/e2e_net) $(ARGS)
 
 test: $(STAMP)  ## everything that must hold before a change lands
 	@$(MAKE) -j2 static

@@ -141,6 +141,8 @@ class FakeScheduler:
     def end(self, *numbers, how=None, attempts=1, files=(), tokens=()):
         """End these jobs, all in one batch, by running them or as `how` says."""
         outcomes = []
+        if threading.current_thread() is not self.thread:
+            self.wait(lambda: all(number in self.jobs for number in numbers))  # a submit may still be under way
         for number in numbers:
             job = self.jobs.pop(number)
             outcomes.append(how or self.answer(job))

@@ -82,9 +82,11 @@ class Network:
     # --- faults ---
 
     def reset(self, link: Link) -> None:
-        """It has sent to an end that is no more: it hears so, if anything gets back."""
+        """It has sent to an end that is no more: it hears so as soon as anything gets back, for TCP repeats it."""
         if self.open(link.process.host, link.other.process.host):
             self.clock.later(self.delay_ns(), link.process, link.broke)
+        elif link.up:
+            self.clock.later(SECOND, None, self.reset, link)
 
     def block(self, pairs: list[tuple[str, str]]) -> None:
         """Nothing gets from the first to the second of each pair any more."""
