@@ -41,6 +41,7 @@ from lightwork.wire.messages import (
     Fetch,
     Goodbye,
     Hello,
+    Message,
     NodeStatus,
     Refused,
     Seek,
@@ -150,6 +151,12 @@ class FakeDurable(Model):
                 self.link.close()
                 self.link = None
                 super().leave()
+
+    def say(self, message: Message, body: bytes = b"") -> None:
+        """To the client, out of turn."""
+        assert self.link is not None
+        self.link.connection.send(message, body)
+        self.link.push()
 
     def finish(self, *numbers: int, state: int = 2) -> None:
         """These jobs end, or all."""

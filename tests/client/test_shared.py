@@ -558,8 +558,7 @@ def test_a_large_result_goes_on_over_the_next_link(fake: FakeDurable) -> None:
         assert fake.link is not None
         fake.now.entries[0].state = state
         fake.runs[0] = 1
-        fake.link.connection.send(Results(1, "far", *columns, files=files, tokens=[0]))
-        fake.link.push()
+        fake.say(Results(1, "far", *columns, files=files, tokens=[0]))
         assert job.get(30) == value
         assert len(fake.hellos) == 2
         offsets = [message.offset for message in fake.told_of(Fetch)]
@@ -577,9 +576,7 @@ def test_files_of_running_jobs_come_by_their_digest(fake: FakeDurable, tmp_path:
         content = b"some content"
         digest = hashlib.blake2b(content, digest_size=16).hexdigest()
         fake.blobs[digest] = content
-        assert fake.link is not None
-        fake.link.connection.send(SentFile(0, "", File("a/b.txt", digest, len(content))))
-        fake.link.push()
+        fake.say(SentFile(0, "", File("a/b.txt", digest, len(content))))
         fake.wait(lambda: (tmp_path / "out/a/b.txt").exists())
         fake.finish()
         assert job.get(20) == 2
@@ -683,8 +680,7 @@ def test_a_scheduler_that_hangs_up_again_and_again_is_given_up(
         while not over.wait(0.01):
             with fake.lock:
                 if fake.link is not None and not fake.waiting and not fake.said:
-                    fake.link.connection.send(Goodbye("you talk nonsense"))
-                    fake.link.push()
+                    fake.say(Goodbye("you talk nonsense"))
                     fake.cut()
 
     thread = threading.Thread(target=hang_up)
@@ -703,9 +699,7 @@ def test_a_scheduler_that_is_stopped_in_order_is_waited_for(fake: FakeDurable) -
     with on(fake) as cluster:
         job = cluster.submit(1)
         fake.wait(lambda: fake.now.next == 1)
-        assert fake.link is not None
-        fake.link.connection.send(Goodbye("stopped"))
-        fake.link.push()
+        fake.say(Goodbye("stopped"))
         fake.down()
         fake.up()
         fake.wait(lambda: len(fake.hellos) == 2)
@@ -718,9 +712,7 @@ def test_results_that_make_no_sense_end_a_link_and_not_the_jobs(fake: FakeDurabl
     with on(fake) as cluster:
         job = cluster.submit(1)
         fake.wait(lambda: fake.now.next == 1)
-        assert fake.link is not None
-        fake.link.connection.send(Results(1, "far", [0], [2], [0], [1], [1], [1], [5]), b"not five")
-        fake.link.push()
+        fake.say(Results(1, "far", [0], [2], [0], [1], [1], [1], [5]), b"not five")
         fake.wait(lambda: len(fake.hellos) == 2)
         fake.finish()
         assert job.get(20) == 2

@@ -158,4 +158,4 @@ def test_the_wheel_is_whole() -> None:
                 found = archive.read(path)
                 code = base64.urlsafe_b64encode(hashlib.sha256(found).digest()).rstrip(b"=").decode()
                 assert (digest, size) == (f"sha256={code}", str(len(found)))
-        assert b"lightwork = lightwork.cli.main:main" in archive.read(record.replace("RECORD", "entry_points.txt"))
+        assert b"lightwork = lightwork.__main__:main" in archive.read(record.replace("RECORD", "entry_points.txt"))

@@ -46,7 +46,7 @@ def _package(root: Path) -> Iterator[tuple[str, bytes]]:
 
 def _entry() -> str:
     points = importlib.metadata.entry_points(group="console_scripts", name=_NAME)
-    return next((point.value for point in points), "lightwork.cli.main:main")
+    return next((point.value for point in points), "lightwork.__main__:main")
 
 
 def _hash(data: bytes) -> str:

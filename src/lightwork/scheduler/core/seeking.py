@@ -74,10 +74,8 @@ def on_nodes_wanted(state: State, event: on.NodesWanted) -> Commands:
     for node in list(state.nodes.values()):
         commands += meet(state, session, node)
     names = [node.name for node in state.nodes.values() if node.name in session.shares]
-    answer = do.Answer(
-        session.name, event.number, nodes=names, after=state.recorded
-    )  # an answered wish is not said again
-    return [*commands, answer, *seek(state)]
+    after = state.recorded  # an answered wish is not said again
+    return [*commands, do.Answer(session.name, event.number, nodes=names, after=after), *seek(state)]
 
 
 def _meet_anew(state: State, session: Session, event: on.NodesWanted) -> None:
