@@ -29,10 +29,14 @@ def hours(start: int, stop: int, end: int | None = None) -> Hours:
     return Hours((this + start) % DAY_S, (this + stop) % DAY_S, (this + end) % DAY_S if end is not None else -1)
 
 
-def nap(seconds: float) -> float:
+def nap(seconds: float, enough: str = "") -> float:
+    """Until there is a file `enough`, at most."""
+    import os
     import time
 
-    time.sleep(seconds)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not (enough and os.path.exists(enough)):
+        time.sleep(0.01)
     return seconds
 
 
@@ -63,14 +67,15 @@ def test_before_its_hours_a_node_is_not_to_be_had(tmp_path: Path) -> None:
 
 def test_its_hours_end_while_jobs_run(tmp_path: Path) -> None:
     async def story() -> None:
-        rules = HouseRules(hours=hours(-10, 3, 5))
+        rules = HouseRules(hours=hours(-10, 3, 12))
         async with station(tmp_path / "n", where(tmp_path), slots=2, rules=rules) as (one, address, lines):
             one.duty.start()
             scheduler = RemoteScheduler(beat_s=0.2)
             await scheduler.dial(address)
             computation = function(nap)
             scheduler.prepare(computation)
-            short, long = scheduler.assign(computation, [arguments(3.5), arguments(60)])
+            go = tmp_path / "go"
+            short, long = scheduler.assign(computation, [arguments(60, str(go)), arguments(60)])
             waiting = scheduler.assign(computation, [arguments(0)] * 3)
             await scheduler.until(lambda: {short, long} <= scheduler.started.keys())
             # stop: told at once, what has not started comes back, what runs may end
@@ -79,6 +84,7 @@ def test_its_hours_end_while_jobs_run(tmp_path: Path) -> None:
             await scheduler.until(lambda: set(waiting) <= scheduler.returned.keys())
             late = scheduler.assign(computation, [arguments(0)])
             await scheduler.until(lambda: late[0] in scheduler.returned)
+            go.touch()
             [end] = await scheduler.all_ended([short])
             assert end.kind == RETURNED
             assert long not in scheduler.died
