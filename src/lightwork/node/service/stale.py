@@ -21,7 +21,6 @@ News = list[tuple[FromNode, bytes]]
 _LOOKS = 6  # what is still there then is in the kernel's hands, where it runs nobody's code
 
 
-
 async def settle(directories: Directories, python: str) -> News:
     """End what still runs, take what lies there; what the scheduler is to be told."""
     await _end(directories, python)
