@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help setup check static unit test soak bench demo format clean
-.PHONY: _unit-half _unit-rest _test-machine _test-network _test-durable _test-simulation _format _lint _imports _mypy-linux _mypy-win32 _mypy-darwin _mypy-tests
+.PHONY: _unit-half _unit-rest _test-machine _test-network _test-durable _test-simulation _test-programs _format _lint _imports _mypy-linux _mypy-win32 _mypy-darwin _mypy-tests
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -44,15 +44,18 @@ _unit-rest: $(STAMP)
 
 test: $(STAMP)  ## everything that must hold before a change lands
 	@$(MAKE) -j2 static
-	@$(MAKE) -j4 _test-network _test-durable _test-simulation _test-machine
+	@$(MAKE) -j5 _test-network _test-durable _test-simulation _test-programs _test-machine
 
 # Tests on a network mostly wait, those on this machine mostly work: side by side they take half the time. Simulated time
 # does not pass while others need the processors.
 ON_NETWORK = STEP_SHOWS='^SKIPPED|passed|skipped' $(STEP)
 NETWORK_TEST = $(BIN)/python -m pytest -q -rs -m "not soak" -p no:cacheprovider
+PROGRAMS = tests/cli tests/e2e tests/examples tests/local tests/pools
+APART = tests/e2e_net tests/chaos tests/simulation $(PROGRAMS)
 _test-machine: $(STAMP)
-	@$(BIN)/python -m pytest -q -m "not soak" --ignore tests/e2e_net --ignore tests/chaos \
-	    --ignore tests/simulation $(ARGS)
+	@$(BIN)/python -m pytest -q -m "not soak" $(addprefix --ignore ,$(APART)) $(ARGS)
+_test-programs: $(STAMP)
+	@$(ON_NETWORK) "whole programs" $(NETWORK_TEST) $(PROGRAMS)
 _test-network: $(STAMP)
 	@$(ON_NETWORK) "tests on a network" $(NETWORK_TEST) tests/e2e_net --ignore-glob '*/test_durable_*'
 _test-durable: $(STAMP)

@@ -12,6 +12,7 @@ TABLES = {
     "journal": "durable records against plain commits, their latency, and a restart with 100,000 jobs",
     "payloads": "large arguments and results against ProcessPoolExecutor",
     "twins": "heavy-tailed jobs on four nodes of which one is ten times slower, with twins and without",
+    "placement": "a decision of the scheduler by nodes and waiting jobs, and bytes per waiting job",
     "recovery": "until work goes on: a worker's death, a partition, a restart with 100,000 jobs",
     "transport": "links alone against a bare socket",
     "transport_tls": "encrypted links against the loops' own TLS",

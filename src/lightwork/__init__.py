@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lightwork.client.shared import SharedJobCluster as SharedJobCluster
     from lightwork.kit.version import __version__ as __version__
     from lightwork.model.errors import (
+        CannotBePlaced as CannotBePlaced,
         CannotTravel as CannotTravel,
         ClusterClosed as ClusterClosed,
         ClusterError as ClusterError,
@@ -37,11 +38,13 @@ if TYPE_CHECKING:
         SetupFailed as SetupFailed,
         StartFailed as StartFailed,
         UserError as UserError,
+        WhereError as WhereError,
         WouldDeadlock as WouldDeadlock,
     )
     from lightwork.model.states import JobState as JobState
     from lightwork.worker.context import (
         current_job as current_job,
+        node_module as node_module,
         node_shutdown as node_shutdown,
         node_value as node_value,
         send_file as send_file,
@@ -56,12 +59,12 @@ _ROOMS = {
     "lightwork.client.shared": "SharedJobCluster",
     "lightwork.model.states": "JobState",
     "lightwork.model.errors": """
-        LightworkError UserError CannotTravel NotInJob ForkedCluster WouldDeadlock ClusterClosed JobError
+        LightworkError UserError WhereError CannotTravel NotInJob ForkedCluster WouldDeadlock ClusterClosed JobError
         RemoteTraceback RemoteError ProgramError JobExit JobTimeout JobOutOfMemory JobCancelled JobLost
         JobPoisoned JobNotRun ResultCannotTravel SetupFailed PeerError ClusterError SchedulerGone
-        StartFailed NotReady
+        StartFailed CannotBePlaced NotReady
     """,
-    "lightwork.worker.context": "current_job node_value node_shutdown send_provisional send_file",
+    "lightwork.worker.context": "current_job node_module node_value node_shutdown send_provisional send_file",
     "lightwork.kit.version": "__version__",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
@@ -76,6 +79,7 @@ __all__ = [
     "NodeAllocate",
     "LightworkError",
     "UserError",
+    "WhereError",
     "CannotTravel",
     "NotInJob",
     "ForkedCluster",
@@ -98,8 +102,10 @@ __all__ = [
     "ClusterError",
     "SchedulerGone",
     "StartFailed",
+    "CannotBePlaced",
     "NotReady",
     "current_job",
+    "node_module",
     "node_value",
     "node_shutdown",
     "send_provisional",

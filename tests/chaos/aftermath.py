@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lightwork.config import limits
 from tests.chaos.company import NODES, SLOTS, Company
-from tests.chaos.history import SCHEDULER_HOST
+from tests.chaos.history import RELAY_HOST, SCHEDULER_HOST
 
 LEFT_S = 10.0  # promised
 SESSIONS_S = 25.0  # until the lease of a killed client that was not lasting is over
@@ -103,7 +103,8 @@ class Aftermath:
 
     def _ended(self) -> list[str]:
         company, found = self._company, []
-        for kind, name in [*(("node", node) for node in NODES), ("scheduler", SCHEDULER_HOST)]:
+        nodes = [("node", node) for node in NODES]
+        for kind, name in [*nodes, ("relay", RELAY_HOST), ("scheduler", SCHEDULER_HOST)]:
             program = company.program(kind, name)
             if program is None:
                 found.append(f"{kind} {name} has died: {company.programs[kind, name][-1].err[-2000:]}")
@@ -115,4 +116,4 @@ class Aftermath:
                 found.append(f"{kind} {name} does not end: {error}")
             else:
                 found += [f"{kind} {name} ended with {code}: {program.err[-2000:]}"] if code else []
-        return found + self._not_soon("processes are left", lambda: company.left(*NODES, SCHEDULER_HOST, "u", "v"))
+        return found + self._not_soon("processes are left", lambda: company.left(*company.lab.hosts))

@@ -1,7 +1,8 @@
 """The programs of a performance, on their hosts: started, found, killed, started again.
 
 s: lightwork scheduler        a, b: lightwork node --join s        c: lightwork node, which s dials
-u, v: users' programs
+u, v: users' programs         g: the way out of another network, where there are
+r: lightwork relay            d: lightwork node --join r           e: lightwork node, which r dials
 """
 
 from __future__ import annotations
@@ -9,24 +10,28 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 
 from lightwork.security.secret import generate
-from tests.chaos.history import SCHEDULER_HOST
+from tests.chaos.history import GATEWAY, RELAY_HOST, SCHEDULER_HOST
 from tests.chaos.program import Options
 from tests.support.lab import Lab, Program
 from tests.support.lab_host import processes_in
+from tests.support.two_networks import A, B, masquerade
 
-LEASE_S, LOST_S = 5.0, 3.0
+LEASE_S, RELAY_LEASE_S, LOST_S = 5.0, 12.0, 3.0
 TIMERS = (
-    f"HEARTBEAT_S=0.5 LEASE_S={LEASE_S} LOST_S={LOST_S} RETRY_S=0.5 RETRY_MAX_S=1 ORPHAN_S=40 CLIENT_LEASE_S=15 "
-    "BACK_OFF_S=0.1 STUCK_S=8"
+    f"HEARTBEAT_S=0.5 LEASE_S={LEASE_S} RELAY_LEASE_S={RELAY_LEASE_S} LOST_S={LOST_S} RETRY_S=0.5 RETRY_MAX_S=1 "
+    "ORPHAN_S=40 CLIENT_LEASE_S=15 BACK_OFF_S=0.1 STUCK_S=8"
 )
-NODES = ("a", "b", "c")
+NEAR, BEHIND = ("a", "b", "c"), ("d", "e")
+NODES = (*NEAR, *BEHIND)
+LEASES_S = {**dict.fromkeys(NEAR, LEASE_S), **dict.fromkeys(BEHIND, RELAY_LEASE_S)}
+LISTENING = ("c", "e")
 SLOTS = 3
 UP_S = 60.0
 NO_UVLOOP = {"LIGHTWORK_NO_UVLOOP": "1"}
@@ -52,6 +57,16 @@ CLIENTS = (
 )
 
 
+class Networks(Lab):
+    """That of the scheduler and of users; and one from which there is a way out, and no way into it."""
+
+    def network(self, *subnets: str, hosts: Iterable[str] | None = None) -> None:
+        """Both at once."""
+        inside = [RELAY_HOST, *BEHIND]
+        super().network(A, hosts=[name for name in self.hosts if name not in inside])
+        super().network(B, hosts=[GATEWAY, *inside])
+
+
 class Company:
     """All of them. Use it in a `with` block: nothing of it is left behind."""
 
@@ -63,9 +78,11 @@ class Company:
             SCHEDULER_HOST: NO_UVLOOP if seed % 2 else {},
             "b": NO_UVLOOP if seed % 5 < 2 else {},
             "c": PORTABLE if portable else {},
+            RELAY_HOST: NO_UVLOOP if seed % 4 < 2 else {},
         }
         self.keepers = [name for name in NODES if self.ways.get(name) is not PORTABLE]
-        self.lab = Lab("192.168.3.0/24", hosts=[SCHEDULER_HOST, *NODES, "u", "v"])
+        self.lab = Networks(hosts=[SCHEDULER_HOST, *NEAR, "u", "v", GATEWAY, RELAY_HOST, *BEHIND])
+        masquerade(self.lab, RELAY_HOST, *BEHIND)
         self.directory = self.lab.directory / "chaos"
         self.directory.mkdir()
         self.oracle = self.directory / "oracle"
@@ -92,9 +109,15 @@ class Company:
         command = ["lightwork", "scheduler", "--state", str(self.state), "--name", "s", "--nodes", "c"]
         return self._start("scheduler", SCHEDULER_HOST, SCHEDULER_HOST, command)
 
+    def relay(self) -> Program:
+        """With the same name and store, as often as it is killed."""
+        command = ["lightwork", "relay", "--scheduler", SCHEDULER_HOST, "--name", RELAY_HOST, "--nodes", "e"]
+        return self._start("relay", RELAY_HOST, RELAY_HOST, command)
+
     def node(self, name: str) -> Program:
         """The node of a host."""
-        how = ["--listen", "*:9701"] if name == "c" else ["--join", f"{SCHEDULER_HOST}:9700"]
+        door = f"{RELAY_HOST}:9702" if name in BEHIND else f"{SCHEDULER_HOST}:9700"
+        how = ["--listen", "*:9701"] if name in LISTENING else ["--join", door]
         command = ["lightwork", "node", "--name", name, "--slots", str(SLOTS), "--nice", "0", *how]
         return self._start("node", name, name, command)
 

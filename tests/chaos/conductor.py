@@ -15,12 +15,13 @@ from itertools import count
 
 from tests.chaos import oracle
 from tests.chaos.company import CLIENTS, NODES, UP_S, Company, send, waits_for
-from tests.chaos.history import SCHEDULER_HOST, Event
+from tests.chaos.history import GATEWAY, RELAY_HOST, SCHEDULER_HOST, Event
 from tests.chaos.plan import CUT, DEAF, KILL, RAZE, STOP, Fault
 from tests.support.lab import Program
 
-SAYS = {"scheduler": "nodes join it by", "node": "joined", "client": "open"}  # once it is up
-SAYS_OF = {"c": "listens"}
+SAYS = {"scheduler": "nodes join it by", "node": "joined", "client": "open", "relay": "connected with"}  # once it is up
+SAYS_OF = {"c": "listens", "e": "listens"}
+PLACES = {"relay": RELAY_HOST, "link": GATEWAY}  # where there is but one of them
 TICK_S = 0.02
 AGAIN_S = 0.25  # a victim that was not there is looked for again
 
@@ -47,6 +48,7 @@ class Conductor:
         """Everybody is up."""
         company = self.company
         waits_for(company.scheduler(), SAYS["scheduler"])
+        waits_for(company.relay(), SAYS["relay"])
         for name, node in [(name, company.node(name)) for name in NODES]:
             waits_for(node, _says("node", name))
         company.begin_s = time.monotonic() + 1.0
@@ -90,15 +92,16 @@ class Conductor:
         whom = self._whom(fault)
         pid = self._worker(whom) if fault.kind == "worker" else self.company.pid(fault.kind, whom)
         others = self.company.helpers(whom) if fault.what == RAZE else []
+        began = time.monotonic_ns()  # what follows may be over before we have noted it
         if not pid or not send(pid, signal.SIGKILL):
             self._later(fault)
             return
         for other in others:
             send(other, signal.SIGKILL)
-        self._note("kill", fault.kind, whom, pid)
+        self._note("kill", fault.kind, whom, pid, began)
         self._stopped.pop((fault.kind, whom), None)
         kind = "scheduler" if fault.kind == "journal" else fault.kind  # it cannot go on without its journal
-        if kind in ("scheduler", "node", "client"):
+        if kind in ("scheduler", "node", "client", "relay"):
             self._start_after(kind, whom, self.company.programs[kind, whom][-1], fault.for_s)
 
     def _stop(self, fault: Fault) -> None:
@@ -119,29 +122,30 @@ class Conductor:
             self._note("cont", kind, whom, pid)
 
     def _cut_off(self, fault: Fault) -> None:
-        host = self.company.lab[fault.whom]
-        if fault.whom in self._cut:
+        whom = self._whom(fault)
+        host = self.company.lab[whom]
+        if whom in self._cut:
             self._later(fault)
             return
-        self._cut.add(fault.whom)
+        self._cut.add(whom)
         if fault.what == CUT:
             host.cut()
         else:  # it can be heard, and hears nothing
             host.deny("meta l4proto tcp", outgoing=False)
-        self._note("cut", "host", fault.whom)
-        self._at(time.monotonic() + fault.for_s, lambda: self._heal(fault.whom))
+        self._note("cut", fault.kind, whom)
+        self._at(time.monotonic() + fault.for_s, lambda: self._heal(fault.kind, whom))
 
-    def _heal(self, whom: str) -> None:
+    def _heal(self, kind: str, whom: str) -> None:
         host = self.company.lab[whom]
         host.heal()
         host.allow()
         self._cut.discard(whom)
-        self._note("heal", "host", whom)
+        self._note("heal", kind, whom)
 
     def _whom(self, fault: Fault) -> str:
         if fault.kind == "keeper" and fault.whom not in self.company.keepers:
             return self.company.keepers[0]
-        return fault.whom or SCHEDULER_HOST
+        return fault.whom or PLACES.get(fault.kind, SCHEDULER_HOST)
 
     def _later(self, fault: Fault) -> None:
         if time.monotonic() < self.begun_s + fault.at_s + UP_S:
@@ -164,6 +168,8 @@ class Conductor:
             company.client(next(client for client in CLIENTS if client.name == whom))
         elif kind == "node":
             company.node(whom)
+        elif kind == "relay":
+            company.relay()
         else:
             company.scheduler()
         self._watch_start(kind, whom, company.programs[kind, whom][-1])
@@ -197,8 +203,8 @@ class Conductor:
     def _at(self, when_s: float, act: Callable[[], None]) -> None:
         heapq.heappush(self._due, (when_s, next(self._numbers), act))
 
-    def _note(self, what: str, kind: str, whom: str, pid: int = 0) -> None:
-        self.events.append(Event(time.monotonic_ns(), what, kind, whom, pid))
+    def _note(self, what: str, kind: str, whom: str, pid: int = 0, at: int = 0) -> None:
+        self.events.append(Event(at or time.monotonic_ns(), what, kind, whom, pid))
         self.done[what, kind] = self.done.get((what, kind), 0) + 1
 
     def log(self) -> str:

@@ -1,25 +1,25 @@
 """What was done to whom: the conductor's own record, and what follows from it for a job.
 
 A node is *absent* while its scheduler cannot hear it: it is dead, stopped or cut off, or the scheduler is stopped or
-cut off. A dead scheduler makes no node absent: that is the promise. An absence lasts until the node has certainly had
-the time to come back, so what is excused by it is rather too much; what follows a restart of the scheduler alone never
-is.
+cut off; one behind the relay also while the relay is dead or stopped, or the link is cut. Its lease is a longer one. A
+dead scheduler makes no node absent: that is the promise. An absence lasts until the node has certainly had the time to
+come back, so what is excused by it is rather too much; what follows a restart of the scheduler alone never is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from tests.chaos.oracle import SECOND, Run
 
 GRACE_NS = SECOND  # from a job's last line until its end lies where it survives; more than enough
 BACK_NS = 4 * SECOND  # to dial again, and to be heard
-SCHEDULER_HOST = "s"
+SCHEDULER_HOST, RELAY_HOST, GATEWAY = "s", "r", "g"  # the gateway is the link between the two networks
 
 
 class Event(NamedTuple):
-    """Something that was done. what: kill, up, stop, cont, cut, heal; kind: of process, or "host"."""
+    """Something that was done. what: kill, up, stop, cont, cut, heal; kind: of process, or "host", or "link"."""
 
     at: int
     what: str
@@ -44,12 +44,16 @@ ENDS = {"kill": "up", "stop": "cont", "cut": "heal"}
 
 
 class History:
-    """Of one performance. `lease_s`, `lost_s`: as the programs' timers were."""
+    """Of one performance. `leases_s`: of each node; `behind`: nodes of the relay; `lost_s`: as the timers were."""
 
-    def __init__(self, events: Sequence[Event], nodes: Sequence[str], lease_s: float, lost_s: float) -> None:
+    def __init__(
+        self, events: Sequence[Event], leases_s: Mapping[str, float], behind: Collection[str], lost_s: float
+    ) -> None:
         self.events = sorted(events)
-        self._lease, self._lost = int(lease_s * SECOND), int(lost_s * SECOND)
-        self._absences = {node: _joined(sorted(self._absent(node))) for node in nodes}
+        self._leases = {node: int(lease_s * SECOND) for node, lease_s in leases_s.items()}
+        self._lost = int(lost_s * SECOND)
+        self._behind = behind
+        self._absences = {node: _joined(sorted(self._absent(node))) for node in leases_s}
         self._aways = _joined(sorted(self._away()))
 
     def _absent(self, node: str) -> Iterator[Span]:
@@ -57,7 +61,8 @@ class History:
             mine = (event.kind in ("node", "host") and event.whom == node) or (
                 event.kind == "host" and event.whom == SCHEDULER_HOST
             )
-            if mine or (event.kind == "scheduler" and event.what == "stop"):
+            far = node in self._behind and event.kind in ("relay", "link")
+            if mine or far or (event.kind == "scheduler" and event.what == "stop"):
                 yield from self._until_over(event, event.kind)
 
     def _away(self) -> Iterator[Span]:
@@ -103,16 +108,19 @@ class History:
 
     def presumed_dead(self, run: Run, until: int) -> bool:
         """Its node was absent past the lease before its end can have arrived."""
-        return any(span.end - span.begin > self._lease for span in self._meeting(run, until))
+        return any(span.end - span.begin > self._leases[run.host] for span in self._meeting(run, until))
 
     def unreachable(self, run: Run, until: int) -> bool:
         """So long that a `reentrant=False` job is given up."""
-        return any(span.end - span.begin > self._lease + self._lost for span in self._meeting(run, until))
+        return any(span.end - span.begin > self._leases[run.host] + self._lost for span in self._meeting(run, until))
 
     def anywhere_unreachable(self) -> bool:
         """Some node was, at some time: a job may have been granted there that never started."""
-        spans = [span for found in self._absences.values() for span in found]
-        return any(span.end - span.begin > self._lease + self._lost for span in spans)
+        return any(
+            span.end - span.begin > self._leases[node] + self._lost
+            for node, spans in self._absences.items()
+            for span in spans
+        )
 
     def _meeting(self, run: Run, until: int) -> list[Span]:
         told = self._over(run, until)

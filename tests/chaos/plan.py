@@ -26,6 +26,8 @@ class Size(NamedTuple):
     journals: int
     stops: int
     cuts: int
+    relays: int  # kills
+    relay_cuts: int  # of its link to the scheduler
     jobs: int  # of each client
 
 
@@ -34,8 +36,8 @@ class Fault(NamedTuple):
 
     at_s: float
     what: str
-    kind: str  # scheduler, journal, node, keeper, worker, client; host for cuts
-    whom: str  # name of a host or client; "": of any
+    kind: str  # scheduler, journal, node, keeper, worker, client, relay; host or link for cuts
+    whom: str  # name of a host or client; "": there is but one
     for_s: float
 
 
@@ -58,10 +60,15 @@ def plan(seed: int, size: Size, nodes: Sequence[str], clients: Sequence[str], ho
     faults += [Fault(at(n, size.clients), KILL, "client", chance.choice(clients), pause()) for n in range(size.clients)]
     faults += [Fault(at(n, size.keepers), KILL, "keeper", chance.choice(nodes), 0.0) for n in range(size.keepers)]
     faults += [Fault(at(n, size.journals), KILL, "journal", "", pause()) for n in range(size.journals)]
-    kinds = ("scheduler", "journal", "node", "keeper", "worker", "client")
+    faults += [Fault(at(n, size.relays), KILL, "relay", "", pause()) for n in range(size.relays)]
+    for n in range(size.relay_cuts):  # one of three is past the lease
+        lasts = 14.0 if n % 3 == 2 else chance.choice((1.0, 3.0, 6.0))
+        faults.append(Fault(at(n, size.relay_cuts), CUT, "link", "", lasts))
+    kinds = ("scheduler", "journal", "node", "keeper", "worker", "client", "relay")
     for n in range(size.stops):
         kind = kinds[n % len(kinds)]
-        whom = {"client": chance.choice(clients), "scheduler": "", "journal": ""}.get(kind, chance.choice(nodes))
+        alone = dict.fromkeys(("scheduler", "journal", "relay"), "")
+        whom = {"client": chance.choice(clients), **alone}.get(kind, chance.choice(nodes))
         long = kind == "node" and n % 4 == 2
         faults.append(Fault(at(n, size.stops), STOP, kind, whom, 9.0 if long else round(chance.uniform(0.5, 3.0), 2)))
     for n in range(size.cuts):

@@ -14,11 +14,13 @@ import random
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightwork
 
 LARGE = 1_000_000
+FILE = 5_000_000  # bytes that a client's computation depends on
 OPEN_MAX = 50  # of a client that takes them as they end
 
 
@@ -47,6 +49,9 @@ def work(oracle: str, key: str, kind: str, seconds: float, argument: bytes) -> A
     if kind == "poison" or (kind == "once" and starts() == 1):
         note("DIES", time.monotonic_ns())
         os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "file":
+        with open("given.dat", "rb") as given:
+            argument = given.read()
     if kind == "child":
         subprocess.Popen(["sleep", "600"], start_new_session=True)
     time.sleep(3600.0 if kind == "hour-once" and starts() == 1 else seconds)
@@ -93,6 +98,8 @@ def kind_of(seed: int, client: str, index: int) -> Kind:
         return Kind("fails", 0.01, retries=1)
     if share < 0.97:
         return Kind("slow", 60.0, timeout=1.0)
+    if share < 0.98:
+        return Kind("file", 0.01)
     return Kind("child", chance.choice((0.02, 1.0)))
 
 
@@ -129,6 +136,22 @@ def argument_of(key: str, size: int) -> bytes:
     return random.Random(key).randbytes(size)
 
 
+def file_of(options: Options) -> bytes:
+    """What is in the file that all jobs of a client are given."""
+    return random.Random(f"{options.seed} {options.client}").randbytes(FILE)
+
+
+def write_file(options: Options) -> Path:
+    """Whole, or not at all."""
+    path = Path(options.oracle).parent / options.client / "given.dat"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        new = path.with_suffix(f".{options.life}")
+        new.write_bytes(file_of(options))
+        new.rename(path)
+    return path
+
+
 class Deliveries:
     """Writes down what the program is given, as it is given."""
 
@@ -159,8 +182,9 @@ class Deliveries:
         import hashlib
 
         kind = kind_of(self._options.seed, self._options.client, int(job.id.partition(":")[2]))
-        if digest != hashlib.blake2b(argument_of(job.id, kind.argument), digest_size=8).hexdigest():
-            return "the job got another argument"
+        given = file_of(self._options) if kind.name == "file" else argument_of(job.id, kind.argument)
+        if digest != hashlib.blake2b(given, digest_size=8).hexdigest():
+            return "the job got another argument or file"
         wanted = (job.id.encode() * LARGE)[:LARGE] if kind.name == "large" else b""
         return "" if made == wanted else f"the result has {len(made)} bytes, or other ones"
 
@@ -180,7 +204,13 @@ def open_cluster(options: Options, callback: Any) -> Any:
     given = {"recover": options.client} if options.lasting else {}
     make: Any = getattr(lightwork, "SharedJobCluster")
     return make(
-        work, scheduler=options.scheduler, reentrant=options.reentrant, callback=callback, name=options.client, **given
+        work,
+        scheduler=options.scheduler,
+        depends=[write_file(options)],
+        reentrant=options.reentrant,
+        callback=callback,
+        name=options.client,
+        **given,
     )
 
 

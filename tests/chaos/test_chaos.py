@@ -14,7 +14,7 @@ import pytest
 
 from tests.chaos import oracle
 from tests.chaos.aftermath import Aftermath
-from tests.chaos.company import CLIENTS, LEASE_S, LOST_S, NODES, Client, Company
+from tests.chaos.company import BEHIND, CLIENTS, LEASES_S, LOST_S, NODES, Client, Company
 from tests.chaos.conductor import Conductor
 from tests.chaos.history import SCHEDULER_HOST, History
 from tests.chaos.judge import Complaint, Given, Lives, judge, starts
@@ -23,9 +23,33 @@ from tests.chaos.program import key_of_job, kind_of
 from tests.chaos.report import report
 from tests.support.lab import needs_lab
 
-SHORT = Size(62.0, schedulers=5, nodes=10, workers=30, clients=5, keepers=2, journals=1, stops=8, cuts=5, jobs=350)
+SHORT = Size(
+    62.0,
+    schedulers=5,
+    nodes=10,
+    workers=30,
+    clients=5,
+    keepers=2,
+    journals=1,
+    stops=8,
+    cuts=5,
+    relays=3,
+    relay_cuts=3,
+    jobs=350,
+)
 LONG = Size(
-    240.0, schedulers=20, nodes=40, workers=100, clients=10, keepers=6, journals=4, stops=30, cuts=15, jobs=1600
+    240.0,
+    schedulers=20,
+    nodes=40,
+    workers=100,
+    clients=10,
+    keepers=6,
+    journals=4,
+    stops=30,
+    cuts=15,
+    relays=10,
+    relay_cuts=10,
+    jobs=1600,
 )
 CONVERGE_S = 120.0
 
@@ -52,7 +76,7 @@ def perform(size: Size, told: Callable[[str], None] = print) -> None:
 
 def _judged(company: Company, conductor: Conductor) -> list[Complaint]:
     runs = oracle.runs(company.oracle)
-    history = History(conductor.events, NODES, LEASE_S, LOST_S)
+    history = History(conductor.events, LEASES_S, BEHIND, LOST_S)
     found = []
     for client in CLIENTS:
         last = company.lives[client.name]
@@ -86,9 +110,16 @@ def _jobs(company: Company, client: Client, life: int) -> list[Given]:
 
 def _planned(size: Size, conductor: Conductor) -> Sequence[str]:
     """What was to be done and could not be: then the test has tested less than it says."""
-    wanted = {"scheduler": size.schedulers, "node": size.nodes, "worker": size.workers, "client": size.clients}
-    done = {kind: conductor.done.get(("kill", kind), 0) for kind in wanted}
-    return [f"kills: {done}, and not {wanted}"] if any(done[kind] < wanted[kind] for kind in wanted) else []
+    kills = {
+        "scheduler": size.schedulers,
+        "node": size.nodes,
+        "worker": size.workers,
+        "client": size.clients,
+        "relay": size.relays,
+    }
+    wanted = {**{("kill", kind): number for kind, number in kills.items()}, ("cut", "link"): size.relay_cuts}
+    done = {fault: conductor.done.get(fault, 0) for fault in wanted}
+    return [f"done: {done}, and not {wanted}"] if any(done[fault] < wanted[fault] for fault in wanted) else []
 
 
 def _summary(company: Company, conductor: Conductor) -> str:

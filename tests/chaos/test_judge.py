@@ -11,10 +11,11 @@ from tests.chaos import oracle
 from tests.chaos.history import Event, History
 from tests.chaos.judge import Given, Lives, judge
 from tests.chaos.oracle import SECOND, Delivery, Run
-from tests.chaos.plan import KILL, RAZE, Size, plan
+from tests.chaos.plan import CUT, KILL, RAZE, Size, plan
 from tests.chaos.program import Kind, kind_of
 
-LEASE_S, LOST_S = 5.0, 3.0
+LEASE_S, RELAY_LEASE_S, LOST_S = 5.0, 12.0, 3.0
+LEASES_S = {"a": LEASE_S, "b": LEASE_S, "d": RELAY_LEASE_S}
 QUIET = Event(1000 * SECOND, "heal", "host", "a")
 
 
@@ -41,7 +42,7 @@ def judged(
     kind: Kind = Kind("plain"),
     lives: Lives = Lives(1, 1),
 ) -> str:
-    history = History([*events, QUIET], ["a", "b"], LEASE_S, LOST_S)
+    history = History([*events, QUIET], LEASES_S, ["d"], LOST_S)
     return " | ".join(text for _, text in judge([Given("j", kind, reentrant)], {"j": runs}, delivered, lives, history))
 
 
@@ -51,6 +52,7 @@ def events(what: str, kind: str, whom: str, begin: float, end: float, pid: int =
 
 
 ONE, TWO = run(1, 2), run(10, 11, "b", 2)
+FAR, LATER = run(1, host="d"), run(30, 31, "b", 2)
 OPEN = run(1)  # it never told an end
 
 
@@ -118,6 +120,23 @@ def test_what_excuses_a_second_start(done: tuple[Event, ...]) -> None:
 )
 def test_what_excuses_nothing(done: tuple[Event, ...]) -> None:
     assert "P3" in judged([OPEN, TWO], [given(of=TWO)], *done)
+
+
+@pytest.mark.parametrize(
+    "done", [("kill", "relay", "r"), ("stop", "relay", "r"), ("cut", "link", "g"), ("cut", "host", "d")]
+)
+def test_behind_a_relay_the_lease_is_longer(done: tuple[str, str, str]) -> None:
+    short, long = events(*done, 3, 3 + RELAY_LEASE_S - 5), events(*done, 3, 3 + RELAY_LEASE_S)
+    assert "P3" in judged([FAR, LATER], [given(of=LATER)], *short)
+    assert judged([FAR, LATER], [given(of=LATER)], *long) == ""
+    assert "P6" in judged([FAR], [given("LOST")], *short, reentrant=False)
+    assert judged([FAR], [given("LOST")], *long, reentrant=False) == ""
+
+
+def test_the_death_of_a_relay_is_nothing_to_nodes_elsewhere() -> None:
+    assert "P3" in judged([OPEN, LATER], [given(of=LATER)], *events("kill", "relay", "r", 3, 20))
+    assert "P3" in judged([OPEN, LATER], [given(of=LATER)], *events("cut", "link", "g", 3, 20))
+    assert "P6" in judged([OPEN], [given("LOST")], *events("cut", "link", "g", 3, 20), reentrant=False)
 
 
 def test_an_end_that_had_reached_its_file_survives_the_node() -> None:
@@ -195,7 +214,7 @@ def test_what_is_read_back(tmp_path: Path) -> None:
 
 
 def test_a_plan_is_its_seed() -> None:
-    size = Size(60.0, 5, 10, 30, 5, 2, 1, 8, 5, 100)
+    size = Size(60.0, 5, 10, 30, 5, 2, 1, 8, 5, 3, 4, 100)
 
     def made(seed: int) -> list[object]:
         return list(plan(seed, size, ["a", "b"], ["x"], ["s", "a"]))
@@ -211,8 +230,10 @@ def test_a_plan_is_its_seed() -> None:
         "client": 5,
         "keeper": 2,
         "journal": 1,
+        "relay": 3,
     }
+    assert [fault.kind for fault in faults if fault.what == CUT and not fault.whom] == ["link"] * 4
     assert [fault.kind for fault in faults if fault.what == RAZE] == ["node"] * 2
     assert all(0 <= fault.at_s <= 60 for fault in faults)
     kinds = {kind_of(random.Random(4).randrange(100), "x", index).name for index in range(1000)}
-    assert kinds == {"plain", "large", "once", "poison", "again", "fails", "slow", "child"}
+    assert kinds == {"plain", "large", "once", "poison", "again", "fails", "slow", "child", "file"}

@@ -96,3 +96,11 @@ def test_nodes():
     assert arguments.nodes(()) is None
     assert arguments.nodes(["lab1", "lab2:9702, 192.168.3.*"]) == ["lab1", "lab2:9702", "192.168.3.*"]
     assert arguments.nodes(["lab1,"]) == ["lab1", ""]
+
+
+def test_resources():
+    assert arguments.resources(["cpus=0.25", "memory=1K", "gpus=2"]) == {"cpus": 0.25, "memory": 1024, "gpu": 2}
+    assert arguments.resources([]) == {}
+    for wrong in ("gpu", "gpu=0.5", "=1"):
+        with pytest.raises(UserError, match="--resource"):
+            arguments.resources([wrong])

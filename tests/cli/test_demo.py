@@ -1,11 +1,13 @@
 """`lightwork demo`: what it computes, small; and once as a newcomer runs it."""
 
+import os
 import re
 import struct
 import time
 import uuid
 import zlib
 
+import psutil
 import pytest
 
 from lightwork.cli import demo_jobs, demo_program, demo_tour
@@ -71,12 +73,23 @@ def test_a_place_that_cannot_be_written(tmp_path):
     assert result.stderr.startswith(b"error: ")
 
 
+def busy_s() -> float:
+    """Processor time that was not to be had for new work, of all processors."""
+    times = psutil.cpu_times()
+    return sum(times) - sum(getattr(times, name, 0) for name in ("idle", "iowait", "guest", "guest_nice"))
+
+
+def own_s() -> float:
+    return sum(os.times()[:4])
+
+
 @pytest.mark.slow
 def test_the_demo_as_a_newcomer_runs_it(tmp_path):
-    began = time.monotonic()
+    began, busy, own = time.monotonic(), busy_s(), own_s()
     result = lightwork("demo", cwd=tmp_path, timeout=180)
     assert result.returncode == 0, result.stderr.decode()
-    assert time.monotonic() - began < 60
+    others = busy_s() - busy - (own_s() - own)  # a newcomer has the machine to himself
+    assert time.monotonic() - began - others / (os.cpu_count() or 1) < 60
     assert "the first 2,000 odd numbers" in result.stdout.decode()
     width, height, different = colours(tmp_path / "lightwork-demo.png")
     assert (width, height) == (960, 640)

@@ -181,6 +181,7 @@ def test_follow_to_the_end_and_interrupted() -> None:
         follower = subprocess.Popen(command, **pipes)  # type: ignore[call-overload]
         other = subprocess.Popen([*command[:-1], f"{session}/4"], **pipes)  # type: ignore[call-overload]
         assert follower.stdout.readline() == b"begin 0\n"
+        assert b"has not started; waiting" in other.stderr.readline()
         other.send_signal(signal.SIGINT)
         stdout, stderr = other.communicate(timeout=30)
         assert (stdout, other.returncode) == (b"", 130)

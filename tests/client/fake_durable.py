@@ -29,9 +29,13 @@ from lightwork.wire.connection import Connection
 from lightwork.wire.messages import (
     PROTOCOL,
     Answer,
+    AskHosts,
     AskJobs,
     AskSessions,
     AskStatus,
+    AskWhy,
+    AwaitReady,
+    ChangeHosts,
     Chunk,
     ControlNode,
     Fetch,
@@ -47,6 +51,8 @@ from lightwork.wire.messages import (
     Status,
     Submit,
     Tailor,
+    Terms,
+    Update,
 )
 from lightwork.wire.outcome import Outcome, encode_outcome
 from tests.client.durable_model import Entry, Model
@@ -94,6 +100,7 @@ class FakeDurable(Model):
         self.arguments: dict[int, bytes] = {}  # large ones that were fetched
         self.pieces = 1 << 30  # bytes of a blob after which the link breaks
         self.mute: set[type] = set()  # questions that are not answered
+        self.replies: dict[type, Any] = {}  # to a question: a function that makes the answer
         self.session = ""
         self._line: deque[tuple[Any, bytes]] = deque()
         self.link: _Link | None = None
@@ -264,9 +271,12 @@ class FakeDurable(Model):
             case AskStatus():
                 unended = sum(not one.state for one in self.now.entries.values())
                 link.connection.send(Status(message.number, [NODE], unended, 0))
-            case Seek() | ControlNode() | SendFile():
+            case Seek() | ControlNode() | SendFile() | Update() | AwaitReady() | ChangeHosts() | AskHosts() | AskWhy():
                 if type(message) not in self.mute:
-                    link.connection.send(Answer(message.number))
+                    answer = self.replies.get(type(message))
+                    link.connection.send(answer(message) if answer is not None else Answer(message.number))
+            case Terms():
+                pass
             case AskSessions():
                 names = [self.session] if self.now.incarnation and not self.closed else []
                 link.connection.send(Sessions(message.number, [SessionStatus(name) for name in names]))

@@ -26,10 +26,14 @@ from lightwork.wire.connection import Connection
 from lightwork.wire.messages import (
     PROTOCOL,
     Answer,
+    AskHosts,
     AskNodeJobs,
     AskStatus,
+    AskWhy,
     Attempted,
+    AwaitReady,
     Cancel,
+    ChangeHosts,
     Chunk,
     Close,
     Computation,
@@ -38,6 +42,7 @@ from lightwork.wire.messages import (
     Fetch,
     Goodbye,
     Hello,
+    Hosts,
     JobOptions,
     NodeNews,
     NodeStatus,
@@ -47,6 +52,8 @@ from lightwork.wire.messages import (
     SendFile,
     Status,
     Submit,
+    Update,
+    Why,
 )
 from lightwork.wire.outcome import ENVELOPE, RAISED, RETURNED, Outcome, encode_outcome
 
@@ -233,7 +240,9 @@ class FakeScheduler:
                 waiting = list(self.waiting)
                 told = Status(message.number, self.nodes, len(self.jobs), 0, waiting, {}, attempted, **self.counts)
                 self.send(told)
-            case Seek() | ControlNode() | AskNodeJobs() | SendFile():
+            case Seek() | ControlNode() | AskNodeJobs() | SendFile() | Update() | AwaitReady() | ChangeHosts():
+                self._asked(message)
+            case AskHosts() | AskWhy():
                 self._asked(message)
             case Fetch():
                 self._serve(message)
@@ -253,8 +262,12 @@ class FakeScheduler:
         reply = self.replies.get(type(message), {})
         if callable(reply):
             reply = reply(message)
+        if isinstance(message, AskHosts | AskWhy):
+            reply = reply and (Hosts if isinstance(message, AskHosts) else Why)(message.number, **reply)
+        elif reply is not None:
+            reply = Answer(message.number, **reply)
         if reply is not None:
-            self.send(Answer(message.number, **reply))
+            self.send(reply)
 
     def add_node(self, node, event=ClusterEvent.NODE_READY):
         """It comes, or what is known of it changes."""

@@ -228,12 +228,12 @@ def test_wrong_options_are_refused(make, wrong):
 
 
 def test_options_that_do_not_exist_are_type_errors(make):
-    for name in ("priority", "where", "resources", "key"):
+    for name in ("key", "weight", "exclusive"):
         with pytest.raises(TypeError):
             make(double, **{name: None})
     cluster, _ = make(double)
     with pytest.raises(TypeError):
-        cluster.options(priority=1)
+        cluster.options(weight=1)
 
 
 def test_await_gives_what_get_gives(make):

@@ -38,7 +38,7 @@ HOSTS = ("ada", "bob", "cyd")
 LIMIT_S = 30.0
 QUIET_S = 8.0  # when the page is written: so long nothing is printed, and we take it for all
 WRITE = os.environ.get("LIGHTWORK_TEST_WRITE") == "1"
-ROOT_LINES = ("warning: jobs of this node run as root", "hint: start it as a user of its own")
+ROOT_LINES = ("warning: jobs of this node run as root", "hint: --job-user NAME lets them run as another user")
 ANY = "..."
 CTRL_C = "\x03"
 _PROMPT = re.compile(rf"({'|'.join(HOSTS)})\$ (.*)")

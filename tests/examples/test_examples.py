@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.nodes import new_name, node
+from tests.support.schedulers import at_home, scheduler
+
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 SEEDS = {
@@ -189,6 +192,59 @@ def test_many_functions(tmp_path):
     shown = example("many_functions.py", "some.txt", cwd=tmp_path)
     found(r"^some.txt: 2 lines, xz \d+ %, [0-9a-f]{32}\n    a longer line$", shown)
     assert example("many_functions.py", cwd=tmp_path).count(" lines, xz ") == 5
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory):
+    """The address of a scheduler with two nodes: two licences, and a GPU each."""
+    with at_home(tmp_path_factory.mktemp("farm")) as home:
+        with scheduler(home, "--state", home.state, "--resource", "licence=2") as one:
+            address, given = one.place().address, home.environment()
+            joining = "--join", address, "--slots", 2, "--resource", "gpu=1"
+            with node(home.path, *joining, name=f"{new_name()}-1", **given) as first:
+                with node(home.path, *joining, name=f"{new_name()}-2", **given) as second:
+                    for each in (first, second):
+                        one.says(f"node {each.name} is there")
+                    yield address
+
+
+def shared_example(name, farm, path):
+    """What it prints; it may say what happens to nodes, and that a job has failed that was to fail."""
+    given = {**os.environ, "XDG_STATE_HOME": str(path)}
+    command = [sys.executable, str(EXAMPLES / name), farm]
+    result = subprocess.run(command, cwd=path, env=given, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+    talk = [line for line in result.stderr.splitlines() if not re.match(r"lightwork: (node|1 of 10 jobs failed)", line)]
+    assert talk == []
+    return result.stdout
+
+
+@pytest.mark.slow
+def test_render_farm(tmp_path, farm):
+    shown = shared_example("render_farm.py", farm, tmp_path)
+    at_once, gpus = found(r"^8 frames, at most (\d) at once, on GPUs (.*)$", shown)
+    assert 1 <= int(at_once) <= 2
+    assert {gpu.rpartition("-")[2] for gpu in gpus.split()} <= {"1/0", "2/0"}
+    assert "8 frames joined" in shown
+    assert "frame 99: no node could ever run it: it asks for 64 gpu" in shown
+
+
+@pytest.mark.slow
+def test_school_lab(tmp_path, farm):
+    shown = shared_example("school_lab.py", farm, tmp_path)
+    first, last = found(r"^machines: (\S+) (\S+)$", shown)
+    found(f"^front row only: {first}$", shown)
+    found(f"^without {last}: {first}$", shown)
+    found(f"^ .*{last}.* drained", shown)
+    found(f"^and with it: {last}$", shown)
+    found(r"^where: grop is no name$", shown)
+
+
+@pytest.mark.slow
+def test_nightly(tmp_path, farm):
+    shown = shared_example("nightly.py", farm, tmp_path)
+    (behind,) = found(r"^30 nightly jobs, 4 by day; (\d+) nightly ones had to wait for these$", shown)
+    assert int(behind) >= 10
 
 
 def test_every_example_is_listed_and_tested():

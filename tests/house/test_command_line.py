@@ -13,7 +13,7 @@ import pytest
 from lightwork.cli import documents
 from lightwork.cli.main import _COMMANDS
 from lightwork.cli.watching import Where
-from lightwork.wire.messages import Attempted, JobStatus, Logs, NodeStatus, SessionStatus, Status
+from lightwork.wire.messages import Attempted, HostStatus, JobStatus, Logs, NodeStatus, SessionStatus, Status
 from tests.house.helpers import ROOT
 
 DOCS = ROOT / "docs"
@@ -52,9 +52,15 @@ def loaded(command: str) -> click.Command:
     return found
 
 
+def parameters(command: click.Command) -> list[click.Parameter]:
+    """Its own, and those of its subcommands."""
+    below = command.commands.values() if isinstance(command, click.Group) else ()
+    return [*command.params, *(one for inner in below for one in parameters(inner))]
+
+
 def has_shared(command: click.Command) -> bool:
     """Whether it looks into a scheduler."""
-    return "scheduler" in {parameter.name for parameter in command.params}
+    return "scheduler" in {parameter.name for parameter in parameters(command)}
 
 
 def test_every_command_has_its_section() -> None:
@@ -66,15 +72,35 @@ def test_every_command_has_its_section() -> None:
 @pytest.mark.parametrize("name", sorted(_COMMANDS))
 def test_every_option_is_told_and_exists(name: str) -> None:
     command = loaded(name)
-    visible = [one for one in command.params if isinstance(one, click.Option) and not one.hidden]
+    visible = [one for one in parameters(command) if isinstance(one, click.Option) and not one.hidden]
     shared = {field.name for field in fields(Where)} if has_shared(command) else set()
     own = {text for one in visible if one.name not in shared for text in [*one.opts, *one.secondary_opts]}
     text = told(name)
     assert [
         one.opts for one in visible if one.name not in shared and not any(is_in(text, way) for way in one.opts)
     ] == []
-    if name in ("status", "sessions", "jobs", "logs", "cancel", "doctor", "demo"):
+    if name in (
+        "status",
+        "sessions",
+        "jobs",
+        "logs",
+        "cancel",
+        "doctor",
+        "demo",
+        "nodes",
+        "hosts",
+        "explain",
+        "config",
+    ):
         assert options_in(text) - own == set()
+
+
+@pytest.mark.parametrize("name", ["hosts", "config"])
+def test_every_subcommand_is_told(name: str) -> None:
+    command = loaded(name)
+    assert isinstance(command, click.Group)
+    found = set(re.findall(rf"^\| `lightwork {name} ([a-z]+)", told(name), flags=re.MULTILINE))
+    assert found | ({"list"} if name == "hosts" else set()) == set(command.commands)
 
 
 def test_the_shared_options_are_told_once() -> None:
@@ -95,6 +121,7 @@ def keys_of(row: str) -> set[str]:
         ("a node", documents.node(NodeStatus("n"))),
         ("a session", documents.session(SessionStatus("s"))),
         ("a job", documents.job(JobStatus("s", 1, 0, "f"))),
+        ("a host", documents.host(HostStatus("h"))),
         ("`attempted`", documents.attempted(Attempted("a", "joined"))),
         ("`status`", documents.status(Status(1, [], 0, 0)) | dict.fromkeys(["schedulers", "address", "name"])),
         (

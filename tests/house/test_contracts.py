@@ -10,8 +10,8 @@ from pathlib import Path
 from tests.house.helpers import ROOT, SOURCE
 
 ROOMS = [
-    "cli", "client", "scheduler/core", "node/core", "worker", "transport", "store", "payload", "wire", "security",
-    "config", "model", "kit",
+    "cli", "client", "scheduler/core", "node/core", "relay/core", "worker", "transport", "store", "payload", "wire",
+    "security", "config", "model", "kit",
 ]  # fmt: skip
 
 PURE = ["client/durable.py", "client/keeping.py", "client/past.py"]  # that the contracts name
@@ -23,7 +23,7 @@ OFFENCES = {
     "The worker needs nothing installed": ("worker/fast.py", "import msgspec"),
     "The wire does no I/O": ("wire/disk.py", "import os"),
     "Only payload and worker unpickle": ("client/open.py", "import pickle"),
-    "Scheduler and node never unpickle": ("node/open.py", "import lightwork.payload.open"),
+    "Scheduler, node and relay never unpickle": ("relay/open.py", "import lightwork.payload.open"),
     "Only transport opens sockets": ("store/call.py", "import socket"),
     "Only store keeps a database": ("client/base.py", "import sqlite3"),
     "The client is no asyncio program": ("client/loop.py", "import asyncio"),

@@ -36,7 +36,7 @@ def test_is_pure_python_and_typed(wheel: Path):
         points = archive.read(next(name for name in names if name.endswith(".dist-info/entry_points.txt"))).decode()
     assert "lightwork/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert "lightwork = lightwork.cli.main:main" in points
+    assert "lightwork = lightwork.__main__:main" in points
     assert "License-Expression: Apache-2.0" in metadata
     wanted = set(re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", metadata, re.MULTILINE))
     assert wanted == {"click", "cloudpickle", "cryptography", "msgspec", "platformdirs", "psutil", "rich"}

@@ -1,6 +1,6 @@
 """Plays a transcript against the agent's core.
 
-    # comment    @ 2.5   sets the clock (seconds)    & slots=4 seats=9 pythons=3.11,3.8 portable   makes the core
+    # comment    @ 2.5   sets the clock (seconds)    & slots=4 seats=9 gpus=2 pythons=3.11,3.8 portable   makes the core
     > Event a=1 b=2         is fed to the core              < Command ...   is what it must answer, in this order
     < ...                   whatever else it says
 
@@ -18,6 +18,8 @@ from lightwork.node.core.check import check
 from lightwork.node.core.core import Core
 from lightwork.wire.messages import Computation, File, JobOptions, Load
 from lightwork.wire.outcome import Stream
+
+NUMBERS = {"slots": 2, "seats": 512, "gpus": 0}
 
 
 class Playbook:
@@ -44,7 +46,8 @@ class Playbook:
                 self.now = int(float(rest) * 1e9)
             elif mark == "&":
                 words = dict(word.partition("=")[::2] for word in rest.split())
-                self.core = Core(int(words.get("slots", 2)), "portable" in words, int(words.get("seats", 512)))
+                slots, seats, gpus = (int(words.get(name, usual)) for name, usual in NUMBERS.items())
+                self.core = Core(slots, "portable" in words, seats, gpus)
                 self.core.offer([version(one) for one in words.get("pythons", "").split(",") if one])
             else:
                 self._feed(rest)
@@ -68,10 +71,16 @@ def shown(command: do.Command) -> str:
     """A command as a line; of messages and outcomes what matters."""
     if isinstance(command, do.Send):
         line = render(command.message)
+        epochs = getattr(command.message, "epochs", {})
+        if epochs:  # of a heartbeat
+            told = " epochs=" + ",".join(f"{session}:{epoch}" for session, epoch in epochs.items())
+            line = line.replace(f" epochs={','.join(epochs)}", told if any(epochs.values()) else "")
         return f"Send {line}" + (f" body={len(command.body)}B" if command.body else "")
     if isinstance(command, do.Run):
         tokens = column(command.tokens)
-        return f"Run worker={command.worker} slot={command.slot} tokens={tokens} body={len(command.body)}B"
+        return f"Run worker={command.worker} slot={command.slot} tokens={tokens} body={len(command.body)}B" + (
+            f" gpus={column(list(command.gpus))}" if command.gpus else ""
+        )
     return render(command)
 
 
@@ -128,7 +137,7 @@ def word(text: str, now: int) -> on.Word:
 
 
 def given(fields: dict[str, str], now: int) -> on.ComputationGiven:
-    digest = fields.pop("computation")
+    digest, epoch = fields.pop("computation"), int(fields.pop("epoch", 0))
     texts = {"environment", "isolation", "kind", "untravellable"}
     more: dict[str, Any] = {
         key: text if key in texts else text.encode() for key, text in fields.items() if key != "session"
@@ -136,7 +145,7 @@ def given(fields: dict[str, str], now: int) -> on.ComputationGiven:
     more.setdefault("kind", "function")
     if "python" in fields:
         more["python"] = version(fields["python"])
-    return on.ComputationGiven(fields.get("session", "s"), Computation(digest=digest, name=digest, **more))
+    return on.ComputationGiven(fields.get("session", "s"), Computation(digest=digest, name=digest, **more), epoch)
 
 
 def version(text: str) -> tuple[int, int]:
@@ -150,6 +159,9 @@ def assigned(fields: dict[str, str], now: int) -> on.AttemptsAssigned:
     options: dict[str, Any] = {}
     if "timeout_ms" in fields:
         options["timeout_ns"] = int(fields["timeout_ms"]) * 1_000_000
+    resources = tuple((name, int(fields[name])) for name in ("cpus", "gpu") if name in fields)
+    if resources:
+        options["resources"] = resources
     if "memory" in fields:
         options["memory_bytes"] = int(fields["memory"])
     if "outputs" in fields:

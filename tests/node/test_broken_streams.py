@@ -210,12 +210,11 @@ def test_a_session_that_ends_meanwhile_leaves_nothing(tmp_path, way):
     asyncio.run(story())
 
 
-def test_the_cache_begins_tidy_and_not_larger_than_it_may_be(tmp_path, monkeypatch):
-    monkeypatch.setattr("lightwork.node.service.blobs.CACHE_MAX", 250)
+def test_the_cache_begins_tidy_and_not_larger_than_it_may_be(tmp_path):
     for number, name in enumerate(("old", "newer", ".half", "newest")):
         (tmp_path / name).write_bytes(bytes(100))
         os.utime(tmp_path / name, ns=(number, number))
-    Blobs(tmp_path)
+    Blobs(tmp_path, 250)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["newer", "newest"]
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
 import sys
 
+import pytest
+
 from lightwork.node.service.directories import Directories
+from lightwork.node.service.keeper_spawn import BELOW
 from lightwork.node.service.own_arenas import OwnArenas
 from lightwork.node.service.ring import Ring
 from lightwork.node.service.stale import settle
@@ -13,6 +18,8 @@ from lightwork.wire.messages import Died, Ended
 from lightwork.wire.outcome import APART
 from lightwork.wire.shared_file import RingWriter
 from tests.node.lone import MB
+from tests.node.scheduler_double import alive
+from tests.node.station_double import until
 
 
 def test_a_value_in_a_file_outlives_its_agent(tmp_path):
@@ -40,3 +47,31 @@ def test_files_of_arenas_that_a_killed_node_left_go(tmp_path):
     assert len(list(tmp_path.glob("arena-*"))) == 2
     own.close()
     assert list(tmp_path.iterdir()) == []
+
+
+LAST_BIRTH = """
+import os, sys, time
+print(flush=True)
+time.sleep(0.02)
+if os.fork():
+    os._exit(0)
+os.setsid()
+print(os.getpid(), flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the environment of processes is read in /proc")
+def test_a_worker_that_was_forked_while_leftovers_were_looked_for(tmp_path):
+    """Its parent was seen, and was gone before it could be killed."""
+    directories = Directories(tmp_path)
+    directories.make()
+    (tmp_path / "processes").write_text("below 1:2\n")
+    keeper = subprocess.Popen(
+        [sys.executable, "-Sc", LAST_BIRTH], stdout=subprocess.PIPE, env={**os.environ, BELOW: "1:2"}
+    )
+    keeper.stdout.readline()
+    asyncio.run(settle(directories, sys.executable))
+    keeper.wait()
+    worker = keeper.stdout.readline()
+    asyncio.run(until(lambda: not worker or not alive(int(worker))))

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from lightwork.node.core import events as on
 from lightwork.node.core.check import check
 from lightwork.node.core.core import Core
-from lightwork.wire.messages import Computation, Died, Ended, JobOptions, Returned
+from lightwork.wire.messages import Computation, Died, Ended, JobOptions, Load, Returned
 from lightwork.wire.outcome import REVOKED
 
 MS = 1_000_000
@@ -55,7 +55,8 @@ class World:
     def __init__(self, seed):
         self.rng = random.Random(seed)
         self.slots = self.rng.randint(1, 4)
-        self.core = Core(self.slots, portable := self.rng.random() < 0.3)
+        self.gpus = self.rng.randint(0, 3)
+        self.core = Core(self.slots, portable := self.rng.random() < 0.3, gpus=self.gpus)
         self.portable = portable
         self.core.offer(PYTHONS)
         self.versions = {name: self.rng.choice(PYTHONS) for name in "fghi"}
@@ -219,6 +220,10 @@ class World:
                 self.bury(worker, with_keeper=True)
         elif roll < 0.73:
             self.feed(on.SlotsSet(rng.randint(0, 5)))
+        elif roll < 0.75:
+            self.feed(on.BeatDue(1, [], Load(), unwilling=rng.choice(["", "closed"])))
+            if self.core.unwilling and rng.random() < 0.3:
+                self.feed(on.Ousted("closed"))
 
     def retire(self, worker):
         while worker.started:
@@ -233,6 +238,9 @@ class World:
         self.next = tokens[-1]
         self.given.update(tokens)
         options = rng.choice([JobOptions(), JobOptions(timeout_ns=40 * MS), JobOptions(outputs=("*",))])
+        if rng.random() < 0.3:
+            cpus, gpus = rng.choice([250, 500, 1000, 2000, 3500]), rng.randint(0, self.gpus)
+            options = replace(options, resources=(("cpus", cpus), *([("gpu", gpus)] if gpus else [])))
         name = rng.choice("fffghi")
         apart = {token: 1000 for token in tokens if rng.random() < 0.1}
         lengths = [0 if token in apart else 1 for token in tokens]
@@ -250,6 +258,7 @@ class World:
             self.chance()
             self.turn()
         self.feed(on.SlotsSet(self.slots))
+        self.feed(on.BeatDue(2, [], Load()))
         if self.rng.random() < 0.3:
             self.feed(on.LeaveAsked("stopped"))
         for _ in range(20_000):
@@ -266,6 +275,8 @@ def live(seed):
     assert set(world.fates) == world.given
     assert world.core.held.tokens() == []
     assert world.arguments == set()
+    assert world.core.workers.gpus.free == world.gpus
+    assert world.core.workers.used == 0
 
 
 @pytest.mark.parametrize("seed", range(15))

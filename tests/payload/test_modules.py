@@ -126,3 +126,20 @@ def test_a_heap_of_code_is_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             del sys.modules[name]
     found = sorted(file.path for file in packed.wire.files)
     assert found == [f"{M}/heap_of_code/__init__.py", f"{M}/heap_of_code/part1.py"]
+
+
+def test_a_folder_within_a_folder_without_init_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """None was ever imported: the import machinery alone would ask the outer one, loaded, for its path."""
+    inner = tmp_path / "outer_folder" / "inner" / "innermost"
+    inner.mkdir(parents=True)
+    (inner / "leaf.py").write_text("")
+    (tmp_path / "uses_folders.py").write_text("def work():\n    from outer_folder.inner.innermost import leaf\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    try:
+        packed = pack_computation(importlib.import_module("uses_folders").work)
+    finally:
+        del sys.modules["uses_folders"]
+    assert {file.path for file in packed.wire.files} == {
+        f"{M}/uses_folders.py",
+        f"{M}/outer_folder/inner/innermost/leaf.py",
+    }

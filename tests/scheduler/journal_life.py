@@ -175,7 +175,20 @@ class Chance:
                 fact.Wished(session, [Wanted("lab1")], account.incarnation),
                 fact.Defined(session, Computation("cd" * 16, "function", "f", b"payload")),
                 fact.Skipped(session, account.next_number + chance.randrange(3)),
+                fact.TermsSet(session, chance.choice((1.0, 2.5)), chance.random() < 0.5, self.ledger.ordinal),
                 fact.Named(session, list(account.entries)[:1], [b"name"] * min(len(account.entries), 1)),
+                self._updated(session),
+                self._hosts_said(),
                 fact.SessionEnded(session) if chance.random() < 0.2 else fact.NodeGone(node),
             ]
         )
+
+    def _updated(self, session: str) -> Fact:
+        old, new = self.chance.sample(("cd" * 16, "ce" * 16, "cf" * 16), 2)
+        return fact.Updated(session, old, new, self.ledger.sessions[session].steps.epoch + 1)
+
+    def _hosts_said(self) -> Fact:
+        chance = self.chance
+        action = chance.choice(["add", "remove", "drain", "resume", "group", "ungroup"])
+        hosts = chance.sample(["a", "b", "lab*", "10.0.0.1", "@gpu", "*"], chance.randrange(1, 4))
+        return fact.HostsSaid(action, hosts, "gpu" if "group" in action else "", "bob@lab")

@@ -68,6 +68,7 @@ class Line:
     def __init__(self, role: str, session: str = "") -> None:
         self.peer = say.Hello(say.PROTOCOL, role, role, session)
         self.address, self.congested, self.up, self.left = "memory:", False, True, False
+        self.relay, self.lease_ms = "", 0
         self.said: list[Any] = []
 
     def send(self, message: Any, body: Any = b"") -> None:

@@ -12,14 +12,17 @@ from lightwork.scheduler.core.delays import STEP_NS, Delays
 from lightwork.scheduler.core.jobs import Group, Job
 from lightwork.scheduler.core.queue import Queue
 from lightwork.scheduler.core.retries import back_off_ns
-from lightwork.wire.messages import JobOptions
+from lightwork.scheduler.core.sessions import ComputationRecord, Session
+from lightwork.wire.messages import Computation, JobOptions
 from tests.e2e.helpers import PROMISED_S
 
 SECOND_NS = 1_000_000_000
 
 
 def group() -> Group:
-    return Group("s", "f", JobOptions())
+    session = Session("s")
+    session.computations["f"] = ComputationRecord(Computation("f", "function", "f"))
+    return session.group("f", JobOptions())
 
 
 def job(of: Group, ordinal: int) -> Job:

@@ -242,6 +242,7 @@ NO_CHANGE = {
     on.NodeJoined: "a job that is handed out is QUEUED to its user",
     on.NodesSpoke: "a sign of life, and no more",
     on.FilesTaken: "speaks of jobs that have ended, or of their files",
+    on.TermsTold: "says when jobs are placed; those that are handed out stay where they are",
     on.WeSlept: "clocks are set right, nobody is lost by that",
     on.NodeDraining: "what runs there goes on",
     on.NodesWanted: "looks for nodes",
@@ -254,6 +255,9 @@ NO_CHANGE = {
     on.HeldTold: "an answer for people",
     on.FileGiven: "files beside the jobs",
     on.FilePlaced: "files beside the jobs",
+    on.HostsChanged: "nodes are asked for what has not started, or told to end what runs: their answers change jobs",
+    on.ComputationUpdated: "jobs keep what they were submitted with",
+    on.ReadyAwaited: "a question",
 }
 # (state, event) where a job in that state cannot be touched by that event.
 IMPOSSIBLE = {

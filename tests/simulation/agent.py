@@ -111,7 +111,7 @@ class Agent:
             if self.custody is not None:
                 self.custody.settled(message.tokens)
         elif kind is say.Prepare:
-            self.post(on.ComputationGiven(message.session, message.computation))
+            self.post(on.ComputationGiven(message.session, message.computation, message.epoch))
         elif kind is say.Revoke:
             self.post(on.ReturnAsked(message.tokens))
         elif kind is say.Stop:

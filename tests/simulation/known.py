@@ -85,7 +85,7 @@ class Known:
         machine = one.machine
         if machine.lost_ns > one.assigned_ns or machine.era != one.era:
             return True
-        return self.silent_ns(scheduler, machine) >= self.world.lease_ns
+        return self.silent_ns(scheduler, machine) >= machine.lease_ns
 
 
 def describe(one: Try) -> str:

@@ -55,6 +55,7 @@ class Link:
         "broken",
         "congested",
         "heard",
+        "lease_ms",
         "left",
         "local_address",
         "net",
@@ -66,6 +67,7 @@ class Link:
         "queue",
         "queued_bytes",
         "ready_ns",
+        "relay",
         "sent_ns",
         "stalled",
         "up",
@@ -82,6 +84,7 @@ class Link:
         self.local_address = f"tcp:{process.host}:1"
         self.heard = self.left = self.congested = False
         self.queued_bytes = 0
+        self.relay, self.lease_ms = "", 0
         self.up = True
         self.broken = False  # nothing that is sent now comes to this end any more
         self.queue: deque[tuple[int, Any, bytes]] = deque()  # on its way to us

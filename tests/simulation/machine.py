@@ -5,13 +5,16 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING
 
-from tests.simulation.clock import Process
+from lightwork.config import timers
+from tests.simulation.clock import SECOND, Process
 from tests.simulation.kept import Log
 from tests.simulation.workers import Ring, Worker
 
 if TYPE_CHECKING:
     from tests.simulation.station import Station
     from tests.simulation.world import World
+
+RELAY_LEASE_NS = int(timers.RELAY_LEASE_S * SECOND)
 
 
 class Home:
@@ -39,11 +42,17 @@ class Machine:
         self.heard_ns = 0  # when a scheduler that counts has read something of it
         self.lost_ns = 0  # when one last gave it up
         self.full = False  # its disk
+        self.relay = ""  # the one that it is behind
 
     @property
     def era(self) -> str:
         """Since when it knows what it has started."""
         return f"{self.name}-era{self.eras}"
+
+    @property
+    def lease_ns(self) -> int:
+        """After so long a silence it is given up."""
+        return max(self.world.lease_ns, RELAY_LEASE_NS) if self.relay else self.world.lease_ns
 
     def home(self, scheduler: str) -> Home:
         """What lies there for this scheduler."""

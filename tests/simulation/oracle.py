@@ -117,11 +117,11 @@ class Oracle(Witness):
         options = self.world.jobs[job].options
         if options.node:
             machine = self.world.machines[options.node]
-            if self.silent_ns(scheduler, machine) >= self.world.lease_ns:
+            if self.silent_ns(scheduler, machine) >= machine.lease_ns:
                 return
         self.must(options.reentrant is False, "P3", f"job {uid}, reentrant={options.reentrant}, is lost")
         for one in tries:
-            gone = self.silent_ns(scheduler, one.machine) >= self.world.lease_ns + LOST_NS - SECOND
+            gone = self.silent_ns(scheduler, one.machine) >= one.machine.lease_ns + LOST_NS - SECOND
             if gone or one.era != one.machine.era or (one.why and one.over_ns):
                 return
         node, era = self.grants.get(uid, ("", ""))
@@ -239,7 +239,7 @@ class Oracle(Witness):
         silent_ns = self.silent_ns(scheduler, machine)
         if scheduler is self.world.scheduler:
             self.must(
-                silent_ns >= self.world.lease_ns, "P12", f"{machine.name} is given up after {silent_ns / SECOND:.1f} s"
+                silent_ns >= machine.lease_ns, "P12", f"{machine.name} is given up after {silent_ns / SECOND:.1f} s"
             )
             machine.lost_ns = self.world.clock.now
 

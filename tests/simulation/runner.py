@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from tests.simulation.clock import SECOND, Busy
 from tests.simulation.coverage import Coverage
+from tests.simulation.crowd import EVENTS, world_of
 from tests.simulation.faults import FAULTS
 from tests.simulation.known import Violation
 from tests.simulation.mutants import planted
@@ -53,7 +54,7 @@ def transcript(
 
 
 def _run(seed: int, mutant: str, skipped: frozenset[int], *, told: bool, covering: bool) -> tuple[Result, World]:
-    world = World(seed, skipped=skipped)
+    world = world_of(seed, skipped)
     world.told = [] if told else None
     coverage = world.coverage = Coverage() if covering else None
     result = Result(seed)
@@ -79,7 +80,7 @@ def shrink(seed: int, mutant: str = "") -> frozenset[int]:
     """Faults (by number) without which the same promise is broken all the same."""
     promise = run(seed, mutant).promise
     skipped: frozenset[int] = frozenset()
-    for number in range(FAULTS):
+    for number in range(FAULTS + EVENTS):
         if run(seed, mutant, skipped | {number}).promise == promise:
             skipped |= {number}
     return skipped

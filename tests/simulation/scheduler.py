@@ -131,7 +131,7 @@ class Watched(DurableScheduler):
         self.ledger = ledger
         blobs: Any = Blobs()
         given: dict[str, Any] = {"on_fault": _raise_again, "later": self._later, "beat_s": self.world.beat_s}
-        if self.world.listening:
+        if self.world.seeks:
             given["make_dialler"] = lambda receiver, tell: Dialler(process, receiver, tell)
         super().__init__(ledger, self, blobs, process.now_ns, **given)
         self._fed = self._core.feed

@@ -68,7 +68,7 @@ class Witness(Known):
 
     def beats(self, machine: Machine, told_ns: int) -> None:
         """A node looks at the clock; its scheduler has last spoken to it at `told_ns`."""
-        most = self.world.lease_ns + int(self.world.orphan_s * SECOND) + 3 * SECOND
+        most = machine.lease_ns + int(self.world.orphan_s * SECOND) + 3 * SECOND
         station = machine.station
         if station is not None and self.world.clock.now - max(told_ns, station.since_ns) > most:
             running = [worker.running for worker in station.agent.hands.workers.values() if worker.running]

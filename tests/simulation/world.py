@@ -41,7 +41,7 @@ class World:
         self.told: list[tuple[int, str, str, Any]] | None = None
         self.coverage: Coverage | None = None
         self.clock = Clock()
-        self.net = Network(self.clock, random)
+        self.net = self.make_network()
         self.disk = Disk()
         self.began_ns = START_NS
         self.wall_ns = 1_700_000_000 * SECOND
@@ -109,7 +109,7 @@ class World:
     def _counts(self, process: Scheduler, link: Link) -> None:
         machine = self.machines.get(link.other.process.host)
         if machine is not None and process is self.scheduler:
-            if self.oracle.silent_ns(process, machine) >= self.lease_ns:
+            if self.oracle.silent_ns(process, machine) >= machine.lease_ns:
                 machine.lost_ns = self.clock.now
             machine.heard_ns = self.clock.now
 
@@ -173,6 +173,15 @@ class World:
             client = self.clients[name] = self.make_client(name, session, life)
             self.note(f"{client.name} starts")
             client.start()
+
+    @property
+    def seeks(self) -> bool:
+        """Whether schedulers can look for nodes."""
+        return self.listening
+
+    def make_network(self) -> Network:
+        """How its hosts are connected."""
+        return Network(self.clock, self.random)
 
     def make_client(self, name: str, session: str, life: int) -> Client:
         """One life of a program."""

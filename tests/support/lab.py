@@ -184,7 +184,7 @@ def _why_not() -> str:
         return "network namespaces are Linux's"
     if os.geteuid() != 0:
         return "only root makes network namespaces"
-    _install({"ip": "iproute2", "nft": "nftables", "tcpdump": "tcpdump"})
+    install({"ip": "iproute2", "nft": "nftables", "tcpdump": "tcpdump"})
     missing = [name for name in ("ip", "nft", "tcpdump", "nsenter", "unshare") if shutil.which(name) is None]
     if missing:
         return f"no {', '.join(missing)} here, and apt-get did not bring it"
@@ -198,8 +198,12 @@ def _why_not() -> str:
     return ""
 
 
-def _install(packages: dict[str, str]) -> None:
-    missing = [package for program, package in packages.items() if shutil.which(program) is None]
+PATH = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
+def install(packages: dict[str, str]) -> None:
+    """Bring what is missing, by the system's own means; `packages` by program."""
+    missing = [package for program, package in packages.items() if not shutil.which(program, path=PATH)]
     if missing and shutil.which("apt-get"):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for command in (["update"], ["install", "-y", "--no-install-recommends", *missing]):

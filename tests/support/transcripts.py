@@ -16,7 +16,17 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from lightwork.kit.notation import TOKEN_BITS, render
-from lightwork.wire.messages import Computation, File, Hardware, JobOptions, Load, NodeStatus, Tailoring, Wanted
+from lightwork.wire.messages import (
+    Computation,
+    File,
+    Hardware,
+    JobOptions,
+    Load,
+    NodeStatus,
+    SetPolicy,
+    Tailoring,
+    Wanted,
+)
 
 SECOND_NS = 1_000_000_000
 
@@ -80,6 +90,10 @@ def value_of(text: str, hint: Any) -> Any:
         list[bytes]: lambda text: [b"x" * int(item.rstrip("B")) for item in text.split(",")],
         list[str]: lambda text: [] if text == "-" else ["" if item == "-" else item for item in text.split(",")],
         dict[str, bytes]: lambda text: dict.fromkeys(text.split(","), b""),
+        dict[str, int]: lambda text: {
+            key: int(value) for key, _, value in (one.partition(":") for one in text.split(","))
+        },
+        SetPolicy | None: lambda text: SetPolicy(*map(int, text.split("/"))),
         Computation: computation,
         JobOptions: options,
         Hardware: machine,

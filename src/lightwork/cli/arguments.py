@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from lightwork.model.errors import UserError
+from lightwork.model.resources import CPUS, SLOT, assigned
 
 _PLACEHOLDER = re.compile(r"\{(\d*)\}")
 _QUOTES = "\"'"
@@ -100,6 +101,12 @@ def for_job(template: Sequence[str], text: str) -> Split:
 def nodes(given: Sequence[str]) -> list[str] | None:
     """`["lab1,lab2", "192.168.3.*"]` as a list of nodes; None if none was given."""
     return [name.strip() for text in given for name in text.split(",")] if given else None
+
+
+def resources(given: Sequence[str]) -> dict[str, float]:
+    """`["cpus=0.5", "memory=8G"]` as `resources=` takes it."""
+    found = assigned(given)
+    return {name: amount / SLOT if name == CPUS else amount for name, amount in found.items()}
 
 
 def environment(settings: Sequence[str]) -> dict[str, str]:

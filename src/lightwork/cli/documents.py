@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lightwork.model.states import JobState
-from lightwork.wire.messages import Attempted, JobStatus, Logs, NodeStatus, SessionStatus, Status
+from lightwork.wire.messages import Attempted, HostStatus, JobStatus, Logs, NodeStatus, SessionStatus, Status
 
 SECOND_NS = 1_000_000_000
 
@@ -24,6 +24,9 @@ def session(status: SessionStatus) -> dict[str, Any]:
         "finished": status.finished,
         "age_s": round(status.age_s, 3),
         "away_s": round(status.away_s, 3),
+        "weight": status.weight,
+        "exclusive": status.exclusive,
+        "slot_time_s": round(status.slot_time_s, 3),
     }
 
 
@@ -40,6 +43,7 @@ def job(status: JobStatus) -> dict[str, Any]:
         "attempts": status.attempts,
         "key": status.key,
         "text": status.text,
+        "priority": status.priority,
     }
 
 
@@ -81,6 +85,10 @@ def node(one: NodeStatus) -> dict[str, Any]:
         "worker_pids": one.workers,
         "pythons": list(one.pythons),
         "labels": dict(one.labels),
+        "groups": list(one.groups),
+        "weight": one.weight,
+        "resources": dict(one.resources),
+        "relay": one.relay,
         "cpu_free_percent": load.cpu_free_percent if load is not None else None,
         "memory_free_bytes": load.memory_free_bytes if load is not None else None,
         "disk_free_bytes": load.disk_free_bytes if load is not None else None,
@@ -91,6 +99,18 @@ def node(one: NodeStatus) -> dict[str, Any]:
         "cores": hardware.cores if hardware is not None else None,
         "memory_bytes": hardware.memory_bytes if hardware is not None else None,
         "gpus": list(hardware.gpus) if hardware is not None else [],
+    }
+
+
+def host(one: HostStatus) -> dict[str, Any]:
+    """A machine."""
+    return {
+        "name": one.name,
+        "address": one.address,
+        "state": one.state,
+        "groups": list(one.groups),
+        "by": one.by,
+        "text": one.text,
     }
 
 

@@ -15,6 +15,7 @@ from lightwork.wire.messages import JobStatus
 COLUMNS = (
     Column("Job"),
     Column("State"),
+    Column("Priority", right=True, give=7),
     Column("Runs", cut=True, give=3),
     Column("Node", cut=True, give=2),
     Column("Started", give=5),
@@ -52,6 +53,7 @@ def _row(status: JobStatus) -> tuple[str, ...]:
     return (
         f"{status.session}/{status.number}",
         documents.state_name(status.state),
+        f"{status.priority:,}" if status.priority else "",
         status.computation,
         status.node,
         _clock(status.start_ns),

@@ -15,16 +15,23 @@ USAGE, OTHER, INTERRUPTED = 2, 255, 130  # exit statuses; 1 to 101 count failed 
 
 _COMMANDS = {
     "cancel": ("lightwork.cli.cancel:cancel", "Cancel jobs of a scheduler."),
+    "config": ("lightwork.cli.config:config", "Check configuration files, and show what holds."),
     "demo": ("lightwork.cli.demo:demo", "Show on this machine what Lightwork does, in under a minute."),
     "doctor": ("lightwork.cli.doctor:doctor", "Mend what a scheduler has on disk."),
+    "down": ("lightwork.cli.down:down", "Stop the nodes that `lightwork up` has started."),
+    "explain": ("lightwork.cli.explain:explain", "Say why a job waits."),
+    "hosts": ("lightwork.cli.hosts:hosts", "Add, remove and drain machines of a scheduler, and group them."),
     "jobs": ("lightwork.cli.jobs:jobs", "Show jobs of a scheduler."),
     "logs": ("lightwork.cli.logs:logs", "Show what a job has written so far."),
     "node": ("lightwork.cli.node:node", "Let this machine run jobs of others."),
+    "nodes": ("lightwork.cli.nodes:nodes", "Show the nodes of a scheduler."),
+    "relay": ("lightwork.cli.relay:relay", "Carry the nodes of another network over one link."),
     "run": ("lightwork.cli.run:run", "Run a program once for each set of arguments."),
     "scheduler": ("lightwork.cli.scheduler:scheduler", "Keep jobs safe and hand them to nodes."),
     "secret": ("lightwork.cli.secret:secret", "Make the secret by which machines trust each other."),
     "sessions": ("lightwork.cli.sessions:sessions", "Show whose jobs a scheduler has."),
     "status": ("lightwork.cli.status:status", "Show nodes, and how many jobs run and wait."),
+    "up": ("lightwork.cli.up:up", "Start nodes on the machines of a file, over ssh."),
 }
 
 

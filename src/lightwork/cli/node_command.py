@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 
-from lightwork.cli import output
+from lightwork.cli import node_rules, output
 from lightwork.config import paths
 from lightwork.model.errors import LightworkError, UserError
 
@@ -30,6 +30,21 @@ class Options:
     cafile: str | None = None
     weak_secret: bool = False
     client_shutdown: bool = False
+    resources: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    weight: int = 0
+    service_start: str | None = None
+    service_stop: str | None = None
+    service_end: str | None = None
+    serve: int | None = None
+    init: str | None = None
+    job_user: str | None = None
+    max_file_size: str | None = None
+    cache_quota: str | None = None
+    clean: bool = False
+    single: bool = False
+    stop: bool = False
+    now: bool = False
     detach: bool = False
     service: bool = False
     detached: bool = False
@@ -43,6 +58,10 @@ def run(options: Options) -> int:
             from lightwork.cli.service import print_unit
 
             return print_unit(arguments(options))
+        if options.stop:
+            return _stop(options)
+        if options.clean and not options.detach and _clean(options):
+            return 0
         if options.detach:
             from lightwork.cli.detach import start
 
@@ -59,10 +78,13 @@ def _check(options: Options) -> None:
     """What can be told at once."""
     if options.listen and options.join:
         raise UserError("a node listens or joins, not both", hint="leave out --listen or --join")
+    if options.now and not options.stop:
+        raise UserError("--now is of --stop", hint="--stop --now")
     if options.detach and options.service:
         raise UserError("--detach and --service: a service stays in the foreground of systemd", hint="leave out one")
     slots(options.slots)
     labels(options.labels)
+    node_rules.check(options)
     if options.name:
         paths.check_node_name(options.name)
 
@@ -86,6 +108,7 @@ def _serve(options: Options) -> int:
         labels=labels(options.labels),
         pythons=tuple(map(_absolute, options.pythons)),
         nice=options.nice,
+        rules=node_rules.rules(options),
         portable=os.environ.get("LIGHTWORK_PORTABLE") == "1" or sys.platform == "win32",
     )
     given = ProgramOptions(
@@ -95,17 +118,39 @@ def _serve(options: Options) -> int:
         credential=credential,
         weak_secret=options.weak_secret,
         client_shutdown=options.client_shutdown,
+        single=options.single,
         station=station,
     )
-    _warn_root()
+    if not options.job_user:
+        _warn_root()
     report = Report() if options.detached else Foreground()
     program = Program(given, report)
     return run_loop(program.run(), uvloop=False if os.environ.get("LIGHTWORK_NO_UVLOOP") == "1" else None)
 
 
+def _stop(options: Options) -> int:
+    from lightwork.node.service import stopping
+
+    name = options.name or paths.node_name()
+    stopped = stopping.stop(name, output.say, now=options.now)
+    output.say(f"node {name} is stopped" if stopped else f"no node {name} of yours runs here")
+    return 0
+
+
+def _clean(options: Options) -> bool:
+    """What an earlier node of this name has left goes. Whether that was all."""
+    from lightwork.node.service.clean_up import clean_up
+
+    name = options.name or paths.node_name()
+    for line in clean_up(name, node_rules.rules(options).user):
+        output.say(line)
+    return options.serve == 0
+
+
 def _warn_root() -> None:
     if sys.platform != "win32" and os.geteuid() == 0:
-        output.warning("jobs of this node run as root: they may do anything here", hint="start it as a user of its own")
+        hint = "--job-user NAME lets them run as another user"
+        output.warning("jobs of this node run as root: they may do anything here", hint=hint)
 
 
 # --- values ---
@@ -149,7 +194,8 @@ def arguments(options: Options) -> list[str]:
     for name in ("secret_file", "certfile", "keyfile", "cafile"):
         if value := getattr(options, name):
             words += [f"--{name.replace('_', '-')}", os.path.abspath(os.path.expanduser(value))]
-    flags = ("weak_secret", "client_shutdown")
+    words += node_rules.words(options)
+    flags = ("weak_secret", "client_shutdown", "single")
     return words + [f"--{name.replace('_', '-')}" for name in flags if getattr(options, name)]
 
 

@@ -51,6 +51,10 @@ class Options:
     weak_secret: bool = False
     scheduler: str | None = None
     retries: int = 0
+    priority: int = 0
+    where: str | None = None
+    resources: tuple[str, ...] = ()
+    wait_for_nodes: bool = False
 
 
 def run(options: Options) -> int:
@@ -159,6 +163,10 @@ def _cluster(options: Options, ended: Callable[[Job], None]) -> JobCluster:
         "timeout": options.timeout,
         "memory": options.memory,
         "retries": options.retries,
+        "priority": options.priority,
+        "where": options.where,
+        "resources": arguments.resources(options.resources),
+        "wait_for_nodes": options.wait_for_nodes,
         "outputs": options.outputs,
         "outputs_dir": options.outputs_dir,
         "output_limit": options.output_limit,

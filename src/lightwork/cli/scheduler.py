@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
+
+from lightwork.cli import config_option
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _EPILOG = """
 \b
@@ -21,12 +26,28 @@ reaches it, by its socket.
 \b
 The secret is looked for in --secret-file, LIGHTWORK_SECRET, and the file that
 `lightwork secret --save` writes. It is never an argument: others could read it.
+With a secret for nodes and another for programs (--node-secret-file,
+--cluster-secret-file), who has the one cannot pass for the other.
 
 \b
 TERM or Ctrl-C: it stops, all is kept; jobs on nodes run on. A second time: at
 once. Exit status: 0 stopped in order, 1 stopped at once, 2 wrong usage, 255
 cannot start or cannot go on.
 """
+
+ORDERS = ("fair", "submitted", "oldest")  # as in scheduler.core.policies
+
+
+def _for(kind: str, whom: str) -> Callable[[F], F]:
+    """The credential of nodes, or of programs, alone."""
+
+    def add(command: F) -> F:
+        command = click.option(f"--{kind}-cafile", metavar="FILE", help=f"Whose certificates {whom} may show.")(command)
+        command = click.option(f"--{kind}-keyfile", metavar="FILE", help="Its private key.")(command)
+        command = click.option(f"--{kind}-certfile", metavar="FILE", help=f"The certificate for {whom}.")(command)
+        return click.option(f"--{kind}-secret-file", metavar="FILE", help=f"The secret of {whom} alone.")(command)
+
+    return add
 
 
 @click.command(epilog=_EPILOG)
@@ -36,11 +57,20 @@ cannot start or cannot go on.
 @click.option(
     "--nodes", multiple=True, metavar="HOST[:PORT],...", help="Dial these nodes, which listen, again and again."
 )
+@click.option("--hosts", metavar="FILE", help="The same for the hosts in this file, which may change meanwhile.")
+@click.option("--order", type=click.Choice(ORDERS), default=ORDERS[0], help="Whose job is next.  [fair]")
+@click.option(
+    "--resource", "resources", multiple=True, metavar="NAME=AMOUNT", help="All nodes share so many of it: licences..."
+)
+@click.option("--cooperative", is_flag=True, help="Let programs change how many slots of a node are used.")
 @click.option("--secret-file", metavar="FILE", help="Where the secret is; readable by you alone.")
 @click.option("--certfile", metavar="FILE", help="Use your own certificate instead of a secret.")
 @click.option("--keyfile", metavar="FILE", help="Its private key, unless --certfile holds both.")
 @click.option("--cafile", metavar="FILE", help="Whose certificates are accepted.  [the chain in --certfile]")
+@_for("node", "nodes")
+@_for("cluster", "programs")
 @click.option("--weak-secret", is_flag=True, help="Use a secret that could be guessed, all the same.")
+@config_option.option("scheduler")
 @click.option("--detach", is_flag=True, help="Go to the background once it is up.")
 @click.option("--service", is_flag=True, help="Print a systemd unit that starts the scheduler like this.")
 @click.option("--detached", is_flag=True, hidden=True)  # we are the process in the background

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightwork.cli import credentials
 from lightwork.config import paths
 from lightwork.model.errors import UserError
 
@@ -20,10 +21,22 @@ class Options:
     state: str | None = None
     name: str | None = None
     nodes: tuple[str, ...] = ()
+    hosts: str | None = None
+    order: str = "fair"
+    resources: tuple[str, ...] = ()
+    cooperative: bool = False
     secret_file: str | None = None
     certfile: str | None = None
     keyfile: str | None = None
     cafile: str | None = None
+    node_secret_file: str | None = None
+    node_certfile: str | None = None
+    node_keyfile: str | None = None
+    node_cafile: str | None = None
+    cluster_secret_file: str | None = None
+    cluster_certfile: str | None = None
+    cluster_keyfile: str | None = None
+    cluster_cafile: str | None = None
     weak_secret: bool = False
     detach: bool = False
     service: bool = False
@@ -50,6 +63,7 @@ def _check(options: Options) -> None:
         raise UserError("--detach and --service: a service stays in the foreground of systemd", hint="leave out one")
     if options.name:
         paths.check_node_name(options.name, WHAT)
+    resources(options.resources)
 
 
 def _serve(options: Options) -> int:
@@ -58,21 +72,21 @@ def _serve(options: Options) -> int:
     from lightwork.kit.loop import run_loop
     from lightwork.scheduler.service.program import SchedulerProgram
     from lightwork.scheduler.service.program_options import ProgramOptions
-    from lightwork.security.credential import find
 
     os.umask(0o077)
+    credential, clients = credentials.of(options)
     given = ProgramOptions(
         name=options.name or "",
         state=Path(_absolute(options.state)) if options.state else None,
         listen=options.listen or "",
         nodes=listed(options.nodes),
-        credential=find(
-            secret_file=options.secret_file,
-            certfile=options.certfile,
-            keyfile=options.keyfile,
-            cafile=options.cafile,
-        ),
+        hosts=Path(_absolute(options.hosts)) if options.hosts else None,
+        credential=credential,
+        clients=clients,
         weak_secret=options.weak_secret,
+        order=options.order,
+        resources=resources(options.resources),
+        cooperative=options.cooperative,
     )
     report = Report(WHAT) if options.detached else Foreground()
     program = SchedulerProgram(given, report)
@@ -84,6 +98,15 @@ def listed(given: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for text in given for name in text.split(",") if name.strip()))
 
 
+def resources(given: tuple[str, ...]) -> dict[str, int]:
+    """`("licence=5",)` as numbers by name. UserError."""
+    if not given:
+        return {}
+    from lightwork.model.resources import assigned
+
+    return assigned(list(given), option="--resource")
+
+
 def arguments(options: Options) -> list[str]:
     """The command line again, as another process in another directory may be given it."""
     words = []
@@ -91,10 +114,14 @@ def arguments(options: Options) -> list[str]:
         if value := getattr(options, name):
             words += [f"--{name}", value]
     words += [word for node in listed(options.nodes) for word in ("--nodes", node)]
-    for name in ("state", "secret_file", "certfile", "keyfile", "cafile"):
+    words += [word for text in options.resources for word in ("--resource", text)]
+    words += ["--order", options.order] if options.order != Options.order else []
+    of_kinds = [f"{kind}_{name}" for kind in (credentials.NODE, credentials.CLUSTER) for name in credentials.FILES]
+    for name in ("state", "hosts", *credentials.FILES, *of_kinds):
         if value := getattr(options, name):
             words += [f"--{name.replace('_', '-')}", _absolute(value)]
-    return words + (["--weak-secret"] if options.weak_secret else [])
+    flags = ("cooperative", "weak_secret")
+    return words + [f"--{name.replace('_', '-')}" for name in flags if getattr(options, name)]
 
 
 def _absolute(path: str) -> str:

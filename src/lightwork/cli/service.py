@@ -8,6 +8,7 @@ import sys
 from typing import NamedTuple
 
 from lightwork.cli import output
+from lightwork.cli.config_option import for_a_service
 from lightwork.security.secret import VARIABLE, secret_path
 
 
@@ -23,6 +24,11 @@ _KINDS = {
         "RestartSec=5\n# TERM goes to the node alone: running jobs have so long to end.\n"
         "KillMode=mixed\nTimeoutStopSec=5min",
         "add User= below [Service], or jobs run as root",
+    ),
+    "relay": _Kind(
+        "Lightwork relay: carries the nodes of this network over one link to a scheduler",
+        "RestartSec=1",
+        "add User= below [Service]: it needs no rights of root",
     ),
     "scheduler": _Kind(
         "Lightwork scheduler: keeps jobs and hands them to nodes",
@@ -50,6 +56,7 @@ WantedBy={target}
 def print_unit(arguments: list[str], what: str = "node") -> int:
     """The unit on standard output, what to do with it on standard error."""
     root = sys.platform != "win32" and os.geteuid() == 0
+    arguments = for_a_service(arguments)
     command = " ".join(quoted(word) for word in [sys.executable, "-P", "-m", "lightwork", what, *arguments])
     target = "multi-user.target" if root else "default.target"
     kind = _KINDS[what]
@@ -62,7 +69,7 @@ def print_unit(arguments: list[str], what: str = "node") -> int:
         more = "`loginctl enable-linger` lets it run while you are not logged in"
     name = f"lightwork-{what}"
     output.say(f"hint: save it as {place}/{name}.service, then: {control} enable --now {name}; {more}")
-    own = "--secret-file" in arguments or "--certfile" in arguments
+    own = any(word.endswith(("--config", "-secret-file", "-certfile")) for word in arguments)
     if not own and os.environ.get(VARIABLE) and not os.path.lexists(secret_path()):
         output.warning(
             f"{VARIABLE} is not set for services", hint="put the secret into a file: `lightwork secret --help`"

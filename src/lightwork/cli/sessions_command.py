@@ -14,6 +14,7 @@ COLUMNS = (
     Column("User", cut=True, give=5),
     Column("Host", cut=True, give=6),
     Column("Program", cut=True, give=2),
+    Column("Weight", right=True, give=7),
     Column("Queued", right=True),
     Column("Running", right=True),
     Column("Kept", right=True, give=4),
@@ -43,6 +44,7 @@ def _row(status: SessionStatus) -> tuple[str, ...]:
         status.user,
         status.host,
         _program(status),
+        f"{status.weight:g}" if status.weight != 1 else "",
         f"{status.queued:,}",
         f"{status.running:,}",
         f"{status.ended:,}",
@@ -54,5 +56,5 @@ def _row(status: SessionStatus) -> tuple[str, ...]:
 def _program(status: SessionStatus) -> str:
     """Whether somebody is there, and what becomes of the session if not."""
     if status.attached:
-        return "attached, lasting" if status.lasting else "attached"
+        return ", ".join(["attached", *["lasting"] * status.lasting, *["exclusive"] * status.exclusive])
     return f"away for {span(max(1, round(status.away_s)))}"

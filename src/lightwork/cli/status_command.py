@@ -64,7 +64,7 @@ def _row(node: NodeStatus) -> tuple[str, ...]:
     known = load is not None and load.memory_free_bytes > 0  # its first heartbeat has told
     return (
         node.name,
-        node.address,
+        f"{node.address} via relay {node.relay}" if node.relay else node.address,
         node.state,
         f"{node.busy:,}",
         slots,

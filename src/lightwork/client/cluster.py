@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from lightwork.client import ending, launch, networking, options as given
 from lightwork.client.closing import Closable
 from lightwork.client.control import Node, NodeControl
+from lightwork.client.hosts import HostControl
+from lightwork.client.steps import StepControl
 from lightwork.model.errors import UserError
 
 if TYPE_CHECKING:  # the rest of the room is imported where it is needed: while the child starts, in `_open`
@@ -25,7 +27,7 @@ if TYPE_CHECKING:  # the rest of the room is imported where it is needed: while 
 OUTPUT_LIMIT = 1 << 20  # of the beginning and of the end of each of a job's streams
 
 
-class JobCluster(NodeControl, Closable):
+class JobCluster(NodeControl, HostControl, StepControl, Closable):
     """Runs a computation as jobs, on this machine if nothing else is said. Use it in a `with` block, or close it.
 
     computation     a Python function or other callable, a class, a module (run as `python -m`), or a program by path or
@@ -47,6 +49,12 @@ class JobCluster(NodeControl, Closable):
     memory          bytes that a job and its children may use, or text such as "8G"
     retries         how often a job is tried again that failed by itself (an exception, an exit code, timeout, memory):
                     after 0.5 s, 1 s, 2 s and so on, on another node if there is one; `job.history` tells of each try
+    priority        -1,000 to 1,000; jobs with a larger one go first
+    where           on which nodes jobs may run: 'os == "linux" and memory >= 8G'; docs/where.md has the language
+    resources       what each job needs while it runs: {"cpus": 2, "memory": "8G", "gpu": 1, "licence": 1}; without
+                    "cpus" one slot. No more jobs run at once than there is of each
+    wait_for_nodes  True: a job that no known node could ever run waits for one that can; else it fails with
+                    CannotBePlaced
     recover         a name for what is submitted: it outlives this program. Run it again, and jobs that were submitted
                     under a key (`options(key=...)`) are not run again; `recovered` has the others
     isolation       "worker": jobs of one computation share warm processes; "process": each has a fresh one
@@ -86,6 +94,10 @@ class JobCluster(NodeControl, Closable):
         timeout: float | None = None,
         memory: int | str | None = None,
         retries: int = 0,
+        priority: int = 0,
+        where: str | None = None,
+        resources: Mapping[str, Any] | None = None,
+        wait_for_nodes: bool = False,
         recover: str | None = None,
         isolation: str = "worker",
         outputs: str | Iterable[str] = (),
@@ -104,22 +116,17 @@ class JobCluster(NodeControl, Closable):
     ) -> None:
         directory = given.one_of(dest_path, transfer_dest, "dest_path and transfer_dest")
         preparing = given.preparing(depends, setup, setup_args, cleanup, directory, isolation, name)
-        options = given.job_options(timeout, memory, reentrant, outputs, output_limit, retries)
+        placing = given.placing(priority, where, resources, wait_for_nodes)
+        options = given.job_options(timeout, memory, reentrant, outputs, output_limit, retries, placing)
         callback = given.one_of(callback, job_status, "callback and job_status")
         reporting = given.reporting(callback, cluster_status, outputs_dir)
         credentials = secret, secret_file, certfile, keyfile, cafile, weak_secret
         keywords = networking.Keywords(nodes, listen, *credentials, pulse_interval, ping_interval, slots)
         self._name, self._recover = name or "", recover
-        title = self._name or name_of(computation)
-        if recover is None:
-            self._server = launch.Private(title, launch.new_session())
-        else:
-            from lightwork.client.recovering import DurablePrivate
-
-            self._server = DurablePrivate(title, recover)
+        self._server = server = launch.server_of(self._name or name_of(computation), recover)
         try:
             self._network = networking.network_of(keywords)
-            self._server.tell(self._network)
+            server.tell(self._network)
             self._open(computation, preparing, options, reporting)
         except BaseException:
             self._give_up()
@@ -131,6 +138,7 @@ class JobCluster(NodeControl, Closable):
         """While the child starts, import what the rest needs, and pack the computation; then connect."""
         from lightwork.client.defining import Definitions
 
+        self._computation = computation
         self._definitions = Definitions(preparing, options, source=self._network.beyond)
         packed = self._definitions.pack(computation) if computation is not None else None
         wanted = self._wishes()
@@ -181,6 +189,10 @@ class JobCluster(NodeControl, Closable):
         depends: Any = (),
         timeout: float | None = None,
         retries: int | None = None,
+        priority: int | None = None,
+        where: str | None = None,
+        resources: Mapping[str, Any] | None = None,
+        wait_for_nodes: bool | None = None,
         stdin: bytes | str | os.PathLike[str] | None = None,
         env: Mapping[str, str] | None = None,
         node: Node | None = None,
@@ -194,19 +206,33 @@ class JobCluster(NodeControl, Closable):
         depends         files and names for these jobs alone
         timeout         seconds that a job may run
         retries         how often a job is tried again that failed by itself
+        priority, where, resources, wait_for_nodes: as for the cluster, in place of what that has; where="": any node,
+                        resources={}: one slot
         stdin           bytes or text that a job reads as its standard input, or the path of a file that has them
         env             variables to be set for the job
         node            the node that they run on, and no other: its name, its address, or one of `cluster.nodes`
         """
         self._session.check()
-        packed = self._plan.packed if computation is None else None
-        where = self._node(node) if node is not None else ""
         own = given.Own(
-            depends=given.depends_of(depends), timeout=timeout, stdin=stdin, env=env, node=where, retries=retries
+            depends=given.depends_of(depends),
+            timeout=timeout,
+            stdin=stdin,
+            env=env,
+            node=self._node(node) if node is not None else "",
+            retries=retries,
+            priority=priority,
+            where=where,
+            resources=resources,
+            wait_for_nodes=wait_for_nodes,
         )
         from lightwork.client.submitting import Submitter
 
-        return Submitter(self._definitions.plan_with(self._session, packed, computation, own), id, key)
+        return Submitter(self, computation, own, id, key)
+
+    def _plan_of(self, computation: Any, own: given.Own) -> Plan:
+        """Of jobs with options of their own; None: of the cluster's computation, in its latest version."""
+        packed = self._plan.packed if computation is None else None
+        return self._definitions.plan_with(self._session, packed, computation, own)
 
     def map(
         self, *iterables: Any, chunksize: int | None = None, progress: bool = False, ordered: bool = True

@@ -22,19 +22,21 @@ from lightwork.wire.messages import (
 )
 
 if TYPE_CHECKING:
+    from lightwork.client.asking import Reply
     from lightwork.client.defining import Definitions
     from lightwork.client.job import Job
     from lightwork.client.offering import Offers
     from lightwork.client.plan import Plan
     from lightwork.client.session import Session
     from lightwork.client.submitting import Submitter
+    from lightwork.client.tailoring import Fittings
 
 Node = str | NodeStatus
 
 
-def _complain(answer: Answer) -> None:
+def _complain(answer: Reply) -> None:
     """What is wrong with the wishes that a cluster was made with."""
-    if answer.error:
+    if isinstance(answer, Answer) and answer.error:
         waiting.say(f"error: {answer.error}" + (f"\nhint: {answer.hint}" if answer.hint else ""))
 
 
@@ -99,7 +101,8 @@ class NodeControl:
 
     def _begin_to_seek(self, wanted: list[Wanted]) -> None:
         self._offering().attach(self._session)
-        self._session.questions.post(lambda number: Seek(number, wanted), _complain)
+        only = self._network.shared
+        self._session.questions.post(lambda number: Seek(number, wanted, only=only), _complain)
 
     def _offering(self) -> Offers:
         if self._offers is None:
@@ -154,7 +157,9 @@ class NodeControl:
 
     def _tailor_again(self) -> None:
         """There is another link, and the scheduler may have been restarted: it forgets what nodes have of theirs."""
-        fittings = self._definitions.fittings
+        self._tailor_all(self._definitions.fittings)
+
+    def _tailor_all(self, fittings: Fittings) -> None:
         for name, own in list(fittings.given.items()):
             try:
                 made = fittings.make(own, repr(name))

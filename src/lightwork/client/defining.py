@@ -35,9 +35,16 @@ class Definitions:
         everything = (*how.depends, *depends)
         if base is not None:
             return pack_computation(computation, depends=everything, name=how.name, base=base, source=self._source)
-        self._base = pack_computation(
+        self._base = self._pack_first(computation, everything)
+        return self._base
+
+    def _pack_first(
+        self, computation: Any, depends: tuple[Any, ...], after: PackedComputation | None = None
+    ) -> PackedComputation:
+        how = self._preparing
+        return pack_computation(
             computation,
-            depends=everything,
+            depends=depends,
             setup=how.setup,
             setup_args=how.setup_args,
             cleanup=how.cleanup,
@@ -45,8 +52,20 @@ class Definitions:
             isolation=how.isolation,
             name=how.name,
             source=self._source,
+            after=after,
         )
-        return self._base
+
+    def successor(self, computation: Any, depends: Any, setup_args: Any) -> tuple[Definitions, PackedComputation]:
+        """What comes in its place with another version of the cluster's own computation; all is packed anew."""
+        how = self._preparing
+        if depends is not None:
+            how = replace(how, depends=given.depends_of(depends))
+        if setup_args is not None:
+            how = replace(how, setup_args=given.setup_args_of(setup_args, how))
+        made = Definitions(how, self._job_options, source=self._source)
+        made.fittings.given = self.fittings.given
+        made._base = made._pack_first(computation, how.depends, self._base)
+        return made, made._base
 
     def plan_with(self, session: Session, packed: PackedComputation | None, computation: Any, own: given.Own) -> Plan:
         """The plan of jobs with options of their own: of `packed`, or of another computation."""

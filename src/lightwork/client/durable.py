@@ -71,7 +71,7 @@ class DurableCore(ClientCore[R]):
         self.upto = 0  # all jobs below are accepted
         self.keeping = Keeping()  # those that are not
         self._awaited = 0  # jobs of earlier lives that have not been told
-        self._explicit: dict[str, Computation] = {}  # known without a job
+        self.explicit: dict[str, Computation] = {}  # known without a job, until somebody takes it out
         self._cancelling: set[int] = set()
         self._recalls: list[int] = []  # to be sent
         self._recalled: set[int] = set()  # ended, and on their way
@@ -137,7 +137,7 @@ class DurableCore(ClientCore[R]):
             self.outbox.append((self._last, b""))
 
     def _repeat_submits(self) -> None:
-        for computation in self._explicit.values():
+        for computation in self.explicit.values():
             self._define(computation)
         for computation, submit, body in self.keeping.repeat(self.open.__contains__):
             self._define(computation)
@@ -197,7 +197,7 @@ class DurableCore(ClientCore[R]):
 
     def define(self, computation: Computation) -> None:
         """The scheduler shall know this computation, over each link."""
-        self._explicit[computation.digest] = computation
+        self.explicit[computation.digest] = computation
         if self.up:
             super().define(computation)
 
@@ -246,7 +246,7 @@ class DurableCore(ClientCore[R]):
     def unsendable(self, message: Message, trouble: BaseException) -> list[R]:
         """As in the base; what has no form in bytes is not repeated either."""
         if isinstance(message, Define):
-            self._explicit.pop(message.computation.digest, None)
+            self.explicit.pop(message.computation.digest, None)
         ended = super().unsendable(message, trouble)
         self.keeping.forget(self.open.__contains__)
         return ended

@@ -22,6 +22,7 @@ from lightwork.wire.messages import (
     ComputationState,
     Fetch,
     Goodbye,
+    Hosts,
     Message,
     NodeNews,
     Notice,
@@ -32,9 +33,11 @@ from lightwork.wire.messages import (
     Running,
     SentFile,
     Status,
+    Why,
 )
 
 if TYPE_CHECKING:
+    from lightwork.client.asking import Reply
     from lightwork.client.session import Session
 
 _BREATH_S = 0.00005
@@ -78,6 +81,8 @@ class Incoming:
             NodeNews: self._on_node_news,
             Status: self._on_status,
             Answer: self._on_answer,
+            Hosts: self._on_answer,
+            Why: self._on_answer,
             OfferNode: self._on_offer_node,
             ComputationState: self._on_computation_state,
             Goodbye: self._on_goodbye,
@@ -170,7 +175,7 @@ class Incoming:
         self._session.nodes.all_told(message.nodes)
         self._session.status = message
 
-    def _on_answer(self, message: Answer, body: bytes) -> None:
+    def _on_answer(self, message: Reply, body: bytes) -> None:
         self._session.questions.answered(message)
 
     def _on_offer_node(self, message: OfferNode, body: bytes) -> None:

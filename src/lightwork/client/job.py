@@ -289,6 +289,12 @@ class Job(Record, gc=False, eq=False):
         """The files that it sent back and that were written here."""
         return list(self.extra.files) if self.extra is not None else []
 
+    def explain(self) -> list[str]:
+        """Why it waits: a sentence for each node, or for what else it waits for."""
+        from lightwork.client.steps import explain
+
+        return explain(self)
+
     def cancel(self) -> bool:
         """Cancel it; True if it had not ended. A running job is interrupted and may still return its best result."""
         return self.under.session.cancel([self])

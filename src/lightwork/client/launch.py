@@ -33,6 +33,7 @@ from lightwork.store.arena import Arena
 
 if TYPE_CHECKING:
     from lightwork.client.networking import Network
+    from lightwork.client.recovering import DurablePrivate
     from lightwork.security.credential import Credential
 
 # -P: a file of the user's that is called like a standard module must not be imported there.
@@ -309,3 +310,12 @@ def _read_line(stream: IO[bytes], lines: list[bytes]) -> None:
         lines.append(stream.readline())
     except (OSError, ValueError):  # closed under our hands: whoever did that has given up waiting
         pass
+
+
+def server_of(title: str, recover: str | None) -> Private | DurablePrivate:
+    """A scheduler of our own, still to be told what it needs to know: it ends with us, or can be recovered."""
+    if recover is None:
+        return Private(title, new_session())
+    from lightwork.client.recovering import DurablePrivate
+
+    return DurablePrivate(title, recover)

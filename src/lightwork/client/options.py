@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from lightwork.model.errors import UserError
 from lightwork.payload.sendable import check_options
-from lightwork.wire.messages import JobOptions
+from lightwork.wire.messages import JobOptions, Terms
 
 RETRIES_MAX = 1000
+PRIORITY_MAX = 1000
+WEIGHT = 0.01, 100.0  # least and most
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -37,6 +39,18 @@ class Reporting(Struct, frozen=True):
     directory: Path = Path()
 
 
+class Placing(Struct, frozen=True):
+    """When and where jobs run; as it travels."""
+
+    priority: int = 0
+    where: str = ""
+    resources: tuple[tuple[str, int], ...] = ()
+    wait_for_nodes: bool = False
+
+
+ANYWHERE = Placing()
+
+
 class Own(Struct, frozen=True):
     """What `options()` was given for some jobs alone."""
 
@@ -46,6 +60,10 @@ class Own(Struct, frozen=True):
     env: Mapping[str, str] | None = None
     node: str = ""
     retries: int | None = None
+    priority: int | None = None
+    where: str | None = None
+    resources: Mapping[str, Any] | None = None
+    wait_for_nodes: bool | None = None
 
     def changes(self) -> dict[str, Any]:
         """The fields of JobOptions that differ from the cluster's."""
@@ -60,6 +78,14 @@ class Own(Struct, frozen=True):
             found["node"] = self.node
         if self.retries is not None:
             found["retries"] = retries_of(self.retries)
+        if self.priority is not None:
+            found["priority"] = priority_of(self.priority)
+        if self.where is not None:
+            found["where"] = where_of(self.where)
+        if self.resources is not None:
+            found["resources"] = resources_of(self.resources)
+        if self.wait_for_nodes is not None:
+            found["wait_for_nodes"] = yes_or_no(self.wait_for_nodes, "wait_for_nodes")
         return found
 
 
@@ -75,6 +101,15 @@ def preparing(
         dest_path=os.fspath(directory) if directory is not None else "",
         isolation=isolation,
         name=name or "",
+    )
+
+
+def placing(
+    priority: int, where: str | None, resources: Mapping[str, Any] | None, wait_for_nodes: bool = False
+) -> Placing:
+    """When and where jobs run."""
+    return Placing(
+        priority_of(priority), where_of(where), resources_of(resources), yes_or_no(wait_for_nodes, "wait_for_nodes")
     )
 
 
@@ -101,6 +136,15 @@ def depends_of(depends: Any) -> tuple[Any, ...]:
     if isinstance(depends, list | tuple | set | frozenset):
         return tuple(depends)
     return (depends,)
+
+
+def setup_args_of(given: Any, how: Preparing) -> tuple[Any, ...]:
+    """Other arguments for a setup that is there."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise UserError(f"setup_args must be a tuple of arguments, not {given!r}.")
+    if how.setup is None and not callable(how.cleanup):
+        raise UserError("There are setup_args, but the cluster has no setup.", hint="JobCluster(function, setup=...)")
+    return tuple(given)
 
 
 def callback_of(function: Any, name: str) -> Any:
@@ -145,6 +189,65 @@ def retries_of(retries: int) -> int:
     return retries
 
 
+def priority_of(priority: int) -> int:
+    """Larger ones go first."""
+    if isinstance(priority, bool) or not isinstance(priority, int) or abs(priority) > PRIORITY_MAX:
+        raise UserError(
+            f"priority={priority!r} must be a whole number from -{PRIORITY_MAX:,} to {PRIORITY_MAX:,}.",
+            hint="0 is what jobs have by themselves; those with a larger number go first",
+        )
+    return priority
+
+
+def weight_of(weight: float) -> float:
+    """Of a session's share among others."""
+    least, most = WEIGHT
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not least <= weight <= most:
+        raise UserError(
+            f"weight={weight!r} must be a number from {least:g} to {most:g}.",
+            hint="1 is what sessions have by themselves; one with 2 gets twice the time of one with 1",
+        )
+    return float(weight)
+
+
+def terms(weight: float | None, exclusive: bool, *, lasting: bool) -> Terms | None:
+    """How the session shares nodes with others; None: it need not be said. A lasting one may have had others before."""
+    found = Terms(1.0 if weight is None else weight_of(weight), yes_or_no(exclusive, "exclusive"))
+    return found if lasting or found != Terms() else None
+
+
+def where_of(where: str | None) -> str:
+    """On which nodes jobs may run, in the form in which it travels; "": anywhere. WhereError shows what is wrong."""
+    if where is None:
+        return ""
+    if not isinstance(where, str):
+        raise UserError(
+            f"where={where!r} must be text.",
+            hint="""where='os == "linux" and memory >= 8G'; docs/where.md has it all""",
+        )
+    if not where.strip():
+        return ""
+    from lightwork.model.where import parse
+
+    return parse(where).canonical
+
+
+def resources_of(resources: Mapping[str, Any] | None) -> tuple[tuple[str, int], ...]:
+    """What a job needs beside one slot, in the form in which it travels."""
+    if resources is None:
+        return ()
+    from lightwork.model.resources import needed
+
+    return needed(resources)
+
+
+def yes_or_no(given: bool, name: str) -> bool:
+    """A flag."""
+    if not isinstance(given, bool):
+        raise UserError(f"{name}={given!r} must be True or False.")
+    return given
+
+
 def environment_of(env: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     """Variables to set for jobs."""
     for name, value in (env or {}).items():
@@ -187,6 +290,7 @@ def job_options(
     outputs: str | Iterable[str],
     output_limit: int | str,
     retries: int = 0,
+    placing: Placing = ANYWHERE,
 ) -> JobOptions:
     """What all jobs of a cluster share."""
     if reentrant not in (None, True, False):
@@ -198,6 +302,10 @@ def job_options(
         outputs=patterns_of(outputs),
         output_limit_bytes=bytes_of(output_limit, "output_limit"),
         retries=retries_of(retries),
+        priority=placing.priority,
+        where=placing.where,
+        resources=placing.resources,
+        wait_for_nodes=placing.wait_for_nodes,
     )
     check_options(made)
     return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lightwork.client import networking, options as given, recovering
@@ -23,8 +23,12 @@ class SharedJobCluster(JobCluster):
 
     scheduler       where it is: "HOST" or "HOST:PORT", or "unix:/path"; None: the one that this user has started on
                     this machine. Alias scheduler_host
-    nodes           machines that the scheduler shall look for, besides those that it has
+    nodes           use only these of the scheduler's nodes; it looks for those that it does not have. None: all that it
+                    has. Of a node that others use, too, `cpus`, and what `allocate` returns, limit our own part
     recover         a name for what is submitted: it outlives this program. Without it, jobs end with the program
+    weight          0.01 to 100, otherwise 1: of the machines' time, among programs with jobs of equal priority
+    exclusive       True: wait until all jobs that others submitted before have ended, then have all nodes alone until
+                    the cluster is closed
 
     The other keywords are those of JobCluster. The constructor waits for the scheduler, and says so. If the connection
     breaks, or the scheduler is restarted, the cluster connects again by itself, and nothing is lost.
@@ -51,6 +55,12 @@ class SharedJobCluster(JobCluster):
         timeout: float | None = None,
         memory: int | str | None = None,
         retries: int = 0,
+        priority: int = 0,
+        where: str | None = None,
+        resources: Mapping[str, Any] | None = None,
+        wait_for_nodes: bool = False,
+        weight: float | None = None,
+        exclusive: bool = False,
         recover: str | None = None,
         isolation: str = "worker",
         outputs: str | Iterable[str] = (),
@@ -65,16 +75,19 @@ class SharedJobCluster(JobCluster):
     ) -> None:
         directory = given.one_of(dest_path, transfer_dest, "dest_path and transfer_dest")
         preparing = given.preparing(depends, setup, setup_args, cleanup, directory, isolation, name)
-        options = given.job_options(timeout, memory, reentrant, outputs, output_limit, retries)
+        placing = given.placing(priority, where, resources, wait_for_nodes)
+        options = given.job_options(timeout, memory, reentrant, outputs, output_limit, retries, placing)
         callback = given.one_of(callback, job_status, "callback and job_status")
         reporting = given.reporting(callback, cluster_status, outputs_dir)
-        where = given.one_of(scheduler, scheduler_host, "scheduler and scheduler_host")
+        scheduler = given.one_of(scheduler, scheduler_host, "scheduler and scheduler_host")
         told = networking.Keywords(nodes, None, secret, secret_file, certfile, keyfile, cafile, weak_secret)
         if recover is not None:
             recovering.check_name(recover)
         self._name, self._recover = name or "", recover
         self._network = networking.shared_network(told)
-        self._server = Shared(where, self._network, recover or new_session(), self._name or name_of(computation))
+        terms = given.terms(weight, exclusive, lasting=recover is not None)
+        title = self._name or name_of(computation)
+        self._server = Shared(scheduler, self._network, recover or new_session(), title, terms)
         try:
             self._open(computation, preparing, options, reporting)
         except BaseException:

@@ -13,7 +13,7 @@ from lightwork.model.errors import UserError
 from lightwork.transport.address import TCP, network_address, split, split_host_port
 from lightwork.transport.blocking import BlockingLink
 from lightwork.transport.dial import connect
-from lightwork.wire.messages import Hello, Refused
+from lightwork.wire.messages import Hello, Refused, Terms
 
 if TYPE_CHECKING:
     from lightwork.transport.tls import Encryption
@@ -24,10 +24,13 @@ _ROLE, _OTHER = "role", "other"  # codes of our refusals
 class Shared:
     """`scheduler`: as users write it; None: this user's own. UserError: there is none such, or we have no credential.
 
-    It is the same one over all links: another that listens there later, or an earlier life of it, is not believed.
+    `terms` are said over each link. It is the same scheduler over all of them: another that listens there
+    later, or an earlier life of it, is not believed.
     """
 
-    def __init__(self, scheduler: str | None, network: Network, session: str, title: str) -> None:
+    def __init__(
+        self, scheduler: str | None, network: Network, session: str, title: str, terms: Terms | None = None
+    ) -> None:
         self.arenas = NoArenas()
         self.session = session
         self.title = title
@@ -38,6 +41,7 @@ class Shared:
         self._encryption: Encryption | None = None
         if kind == TCP:
             self._encryption = _encryption_of(scheduler or rest, rest, network)
+        self._terms = terms
         self._identity = ""
         self._epoch = 0
 
@@ -45,6 +49,8 @@ class Shared:
         """A link to it."""
         link = connect(self._address, hello, self._check, encryption=self._encryption)
         self._identity, self._epoch = link.peer.session, link.peer.epoch
+        if self._terms is not None:
+            link.send(self._terms)
         return link
 
     def _check(self, peer: Hello) -> Refused | None:

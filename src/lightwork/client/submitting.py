@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightwork.client.job import Job
 from lightwork.client.mapping import Mapping, Sizer, length_of
@@ -11,18 +11,37 @@ from lightwork.client.plan import Plan
 from lightwork.client.progress import Bar
 from lightwork.model.errors import UserError
 
+if TYPE_CHECKING:
+    from lightwork.client.cluster import JobCluster
+    from lightwork.client.defining import Definitions
+    from lightwork.client.options import Own
+
 
 class Submitter:
     """Submits jobs of one computation with one set of options. Use it as often as you like."""
 
-    __slots__ = ("_id", "_key", "_plan")
+    __slots__ = ("_cluster", "_computation", "_id", "_key", "_made", "_own", "_version")
 
-    def __init__(self, plan: Plan, job_id: Any = None, key: str | None = None) -> None:
-        self._plan = plan
+    def __init__(
+        self, cluster: JobCluster, computation: Any, own: Own, job_id: Any = None, key: str | None = None
+    ) -> None:
+        self._cluster = cluster
+        self._computation = computation  # None: the cluster's
+        self._own = own
         self._id = job_id
         self._key = key
+        self._version: Definitions = cluster._definitions  # for which the plan was made
+        self._made = cluster._plan_of(computation, own)
         if key is not None:
-            _check_key(plan, key)
+            _check_key(self._made, key)
+
+    @property
+    def _plan(self) -> Plan:
+        definitions = self._cluster._definitions
+        if definitions is not self._version:  # the cluster's computation was updated
+            self._made = self._cluster._plan_of(self._computation, self._own)
+            self._version = definitions
+        return self._made
 
     def submit(self, *args: Any, **kwargs: Any) -> Job:
         """Submit one job with the function's (or program's) own arguments; under a known key: find it again."""
@@ -33,11 +52,12 @@ class Submitter:
         return self._submit(args, kwargs, job_id)
 
     def _submit(self, args: tuple[Any, ...], kwargs: dict[str, Any], job_id: Any) -> Job:
-        session: Any = self._plan.session
+        plan = self._plan
+        session: Any = plan.session
         if self._key is None:
-            job: Job = session.submit(self._plan, args, kwargs, job_id)
+            job: Job = session.submit(plan, args, kwargs, job_id)
         else:
-            job = session.submit(self._plan, args, kwargs, job_id, self._key)
+            job = session.submit(plan, args, kwargs, job_id, self._key)
         return job
 
     def map(

@@ -29,13 +29,17 @@ from lightwork.transport.dial import connect
 from lightwork.wire.messages import (
     PROTOCOL,
     Answer,
+    AskHosts,
     AskJobs,
     AskLogs,
     AskSessions,
     AskStatus,
+    AskWhy,
     CancelJobs,
+    ChangeHosts,
     Goodbye,
     Hello,
+    Hosts,
     Jobs,
     JobStatus,
     Logs,
@@ -43,13 +47,15 @@ from lightwork.wire.messages import (
     Refused,
     Sessions,
     SessionStatus,
+    SetPolicy,
     Status,
+    Why,
 )
 
 if TYPE_CHECKING:
     from lightwork.security.credential import Credential
 
-A = TypeVar("A", Answer, Jobs, Logs, Sessions, Status)
+A = TypeVar("A", Answer, Hosts, Jobs, Logs, Sessions, Status, Why)
 
 
 def watch(address: str, credential: Credential | None = None, *, weak_secret: bool = False) -> Watcher:
@@ -177,6 +183,36 @@ class Watcher:
     def logs(self, session: str, job: int, stdout_from: int = 0, stderr_from: int = 0) -> Logs:
         """What the job has written, from these bytes on, as much as one message holds. Its `error` is not raised."""
         return self._ask(lambda number: AskLogs(number, session, job, stdout_from, stderr_from), Logs)
+
+    def hosts(self) -> Hosts:
+        """All machines: those that are there, those that are looked for, those that were removed."""
+        return self._ask(AskHosts, Hosts)
+
+    def change_hosts(
+        self,
+        action: str,
+        hosts: Iterable[str],
+        group: str = "",
+        *,
+        now: bool = False,
+        policy: SetPolicy | None = None,
+    ) -> Answer:
+        """Say something about machines, for all sessions (wire.ChangeHosts has the actions). UserError: it cannot be.
+
+        The answer has the connected nodes that it concerns, and how many jobs still run there.
+        """
+        named = list(hosts)
+        answer = self._ask(lambda number: ChangeHosts(number, action, named, group, now, policy=policy), Answer)
+        if answer.error:
+            raise UserError(f"{self.address}: {answer.error}", hint=answer.hint)
+        return answer
+
+    def why(self, session: str, job: int) -> list[str]:
+        """Why this job waits, a sentence each. UserError: there is no such session."""
+        answer = self._ask(lambda number: AskWhy(number, session, job), Why)
+        if answer.error:
+            raise self._no_session(session, answer.error)
+        return answer.lines
 
     def _no_session(self, session: str, error: str) -> UserError:
         names = [found.name for found in self.sessions()]

@@ -3,6 +3,7 @@
 runtime   sockets and token files        $XDG_RUNTIME_DIR/lightwork, else /tmp/lightwork-UID
 state     journal, logs                  the user's state directory
 node      spool, cache, jobs of a node   /var/tmp/lightwork-UID/NAME: local to the machine, never a network home
+relay     files that it keeps            /var/tmp/lightwork-UID/.relays/NAME
 """
 
 from __future__ import annotations
@@ -41,12 +42,22 @@ def state_directory() -> Path:
     return private(_user_directory("state"))
 
 
-def node_directory(name: str) -> Path:
-    """For one node's files."""
+def node_directory(name: str, *, shared: bool = False) -> Path:
+    """For one node's files. `shared`: jobs run as another user, who may pass through it to what is theirs."""
     check_node_name(name)
+    if shared:
+        return _passable(_passable(Path("/var/tmp") / f"lightwork-{user_tag()}.jobs") / name)
     if sys.platform == "win32" or not os.path.isdir("/var/tmp"):
         return private(private(_user_directory("nodes")) / name)
     return private(private(Path("/var/tmp") / f"lightwork-{user_tag()}") / name)
+
+
+def relay_directory(name: str) -> Path:
+    """For the files that a relay keeps; beside those of nodes, none of which can be called like that."""
+    check_node_name(name, "relay")
+    if sys.platform == "win32" or not os.path.isdir("/var/tmp"):
+        return private(private(_user_directory("relays")) / name)
+    return private(private(private(Path("/var/tmp") / f"lightwork-{user_tag()}") / ".relays") / name)
 
 
 def check_node_name(name: str, what: str = "node") -> None:
@@ -105,6 +116,23 @@ def private(path: Path) -> Path:
     except OSError as error:
         raise StartFailed(f"cannot make the directory {path}: {error.strerror or error}") from error
     return path
+
+
+def _passable(path: Path) -> Path:
+    """As `private`, but others may go to what is below, if they know its name and it is theirs."""
+    try:
+        path.mkdir(mode=0o711, exist_ok=True)
+        if not _is_ours(path):
+            raise StartFailed(f"{path} is not a directory of ours", hint="remove or rename it")
+        os.chmod(path, 0o711)
+    except OSError as error:
+        raise StartFailed(f"cannot make the directory {path}: {error.strerror or error}") from error
+    return path
+
+
+def _is_ours(path: Path) -> bool:
+    status = os.lstat(path)
+    return stat.S_ISDIR(status.st_mode) and (sys.platform == "win32" or status.st_uid == os.getuid())
 
 
 def _check_owner(path: Path) -> None:

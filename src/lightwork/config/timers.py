@@ -10,6 +10,7 @@ import os
 HEARTBEAT_S = 1.0
 UNREACHABLE_AFTER_BEATS = 5
 LEASE_S = 10.0
+RELAY_LEASE_S = 60.0  # the same for nodes behind a relay, whose one link to the scheduler is all that they have
 LOST_S = 60.0  # after its lease, a node's `reentrant=False` jobs whose end is unknown are LOST
 CLIENT_LEASE_S = 30.0  # a client over a network may be away for so long before its session (not lasting) ends
 ORPHAN_S = 2400.0  # attempts of a durable scheduler that cannot be reached run on for so long
@@ -47,6 +48,7 @@ ASK_NETWORK_S = 5.0  # between two questions to the whole network who is there
 ASK_AGAIN_S = 1.2  # each question is said twice, for datagrams get lost
 GATHER_ANSWERS_S = 0.1  # a node that answers by several addresses is told by the best of them
 LOOK_INTERFACES_S = 10.0  # how often a node looks for networks that it was not on before
+LOOK_HOSTS_S = 1.0  # how often a scheduler looks whether its file of hosts was edited
 NO_NODE_S = 2.5  # jobs that no node may run for so long make their user hear of it
 LINE_S = 6.0  # a claimed node keeps the place of a waiting scheduler that has not asked again for so long
 

@@ -220,7 +220,7 @@ class _WatchedScheduler(Scheduler):
 
 def _nodes_only(hello: Hello) -> Refused | None:
     """The network is for nodes that join: our client is on this machine."""
-    if hello.role == "node":
+    if hello.role in ("node", "relay"):
         return None
     return Refused("role", "this is the scheduler of one program: nodes may join here, nobody else")
 

@@ -38,6 +38,15 @@ class UserError(LightworkError):
     """The call cannot be carried out as written."""
 
 
+class WhereError(UserError):
+    """A `where=` cannot be read. `position`: of the character in `text` where reading it came to an end."""
+
+    def __init__(self, message: str = "", *, text: str = "", position: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.text = text
+        self.position = position
+
+
 class CannotTravel(UserError):
     """Something cannot be sent to another process."""
 
@@ -176,6 +185,10 @@ class StartFailed(ClusterError):
 
 class ArenaFull(ClusterError):
     """No room in shared memory for a large argument or result."""
+
+
+class CannotBePlaced(ClusterError):
+    """No node that is known could ever run the job: it asks for more than any of them has, or for another one."""
 
 
 class NotReady(ClusterError, TimeoutError):

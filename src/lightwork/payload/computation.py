@@ -97,14 +97,17 @@ def pack_computation(
     isolation: str = "worker",
     name: str = "",
     base: PackedComputation | None = None,
+    after: PackedComputation | None = None,
     source: bool = False,
 ) -> PackedComputation:
-    """Pack a function, class, program or module. With `base`: into that one's environment, with its files and setup.
+    """Pack a function, class, program or module. With `base`: into that one's environment, with its files and setup;
+    `after`: in the place of that one, whose directories on nodes have what they have.
 
     `source`: for workers of other versions of Python too; what cannot go to these is no error (`check_interpreters`).
     Raises CannotTravel naming what cannot be sent and where it is captured, UserError for missing files and programs.
     """
-    packing = _Packing(base, dependencies.sort_depends(depends), source)
+    environments = after.environments if after is not None else Environments()
+    packing = _Packing(base, dependencies.sort_depends(depends), source, environments)
     if base is None:
         packing.take_options(setup, tuple(setup_args), cleanup, dest_path, isolation)
     if isinstance(computation, str | bytes | os.PathLike | types.ModuleType):
@@ -160,8 +163,14 @@ def for_own_version(packed: PackedComputation, reason: str) -> PackedComputation
 class _Packing:
     """One computation on its way into a message."""
 
-    def __init__(self, base: PackedComputation | None, depends: dependencies.Depends, source: bool) -> None:
-        self.base = base or PackedComputation(Computation("", FUNCTION, ""), {})
+    def __init__(
+        self,
+        base: PackedComputation | None,
+        depends: dependencies.Depends,
+        source: bool,
+        environments: Environments,
+    ) -> None:
+        self.base = base or PackedComputation(Computation("", FUNCTION, ""), {}, environments=environments)
         self.depends = depends
         self.local = modules.LocalFiles()
         self.classes: dict[int, type] = {}

@@ -59,9 +59,19 @@ def find(name: str, first: str = "") -> Spec | None:
         above = find(parent, first)
         if above is None or above.submodule_search_locations is None:
             return None
-        return importlib.machinery.PathFinder.find_spec(name, list(above.submodule_search_locations))
+        return _find_in(name, list(above.submodule_search_locations))
     except (ImportError, ValueError):  # a finder of the user's that refuses: then we do not know the module
         return None
+
+
+def _find_in(name: str, directories: list[str]) -> Spec | None:
+    try:
+        return importlib.machinery.PathFinder.find_spec(name, directories)
+    except KeyError:  # a folder without __init__.py, whose parent would have to be loaded to tell its path
+        spec = Spec(name, None, is_package=True)
+        places = [os.path.join(directory, name.rpartition(".")[2]) for directory in directories]
+        spec.submodule_search_locations = [place for place in places if os.path.isdir(place)]
+        return spec
 
 
 def _spec_of(name: str, module: types.ModuleType) -> Spec | None:

@@ -160,6 +160,7 @@ _BY_KIND: dict[int, type[errors.JobError]] = {
     outcome.NOT_RUN: errors.JobNotRun,
     outcome.UNSENDABLE: errors.ResultCannotTravel,
 }
+_BY_TYPE = {made.__name__: made for made in (errors.SetupFailed, errors.CannotBePlaced)}  # of what never ran
 
 
 def _stand_in(
@@ -167,10 +168,10 @@ def _stand_in(
 ) -> errors.LightworkError:
     if program and state == JobState.FAILED and kind in (outcome.EXITED, outcome.DIED, outcome.RETURNED):
         return _program_error(result, fields)
-    made = _BY_STATE.get(state) or _BY_KIND.get(kind) or errors.RemoteError
+    made: type[errors.LightworkError] = _BY_STATE.get(state) or _BY_KIND.get(kind) or errors.RemoteError
     message = fields.get("message", "")
-    if kind == outcome.NOT_RUN and errors.SetupFailed.__name__ == fields.get("type"):
-        made = errors.SetupFailed
+    if kind == outcome.NOT_RUN and fields.get("type") in _BY_TYPE:
+        made = _BY_TYPE[fields["type"]]
     elif kind == outcome.NOT_RUN and fields.get("during") == "setup":
         made, message = errors.SetupFailed, f"setup failed: {fields.get('type', 'Exception')}: {message}"
     if not message and kind == outcome.DIED:

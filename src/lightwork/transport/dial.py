@@ -52,12 +52,26 @@ def connect(
 
 
 def _connect_encrypted(where: str, hello: Hello, check: Check, timeout: float, encryption: Encryption) -> BlockingLink:
-    """All within the time."""
+    """All within the time. A listener whose certificate we cannot verify is asked for its other one, to learn why."""
+    from lightwork.transport.tls_errors import NotVerified, told_at_last
+
+    end = time.monotonic() + timeout
+    try:
+        return _try_encrypted(where, hello, check, end, encryption)
+    except NotVerified as error:
+        first, second = error, None
+    try:
+        _try_encrypted(where, hello, reach.only_asks, end, encryption.turned()).abort()
+    except LightworkError as error:
+        second = error
+    raise told_at_last(first, second, encryption.credential.origin)
+
+
+def _try_encrypted(where: str, hello: Hello, check: Check, end: float, encryption: Encryption) -> BlockingLink:
     from lightwork.transport import lookup, race
 
     host, port = split_host_port(where)
-    end = time.monotonic() + timeout
-    addresses = lookup.resolve(host, port, timeout)
+    addresses = lookup.resolve(host, port, end - time.monotonic())
     sock = race.connect(where, addresses, end - time.monotonic())
     try:
         link = BlockingLink(sock, Connection(hello, listening=False, check=check), where, encryption)

@@ -59,6 +59,7 @@ async def listen(
     *,
     encryption: Encryption | None = None,
     free: bool = False,
+    links: type[StreamLink] = StreamLink,
 ) -> Listener:
     """Listen at `unix:PATH`, `loopback:PATH`, or `tcp:HOST:PORT` with encryption; `check` may refuse a hello.
 
@@ -82,7 +83,8 @@ async def listen(
     loop = asyncio.get_running_loop()
 
     def accepted() -> StreamLink:
-        return StreamLink(Connection(hello, listening=True, check=check, now=loop.time()), receiver, address, cipher)
+        talk = links.talks(hello, listening=True, check=check, now=loop.time())
+        return links(talk, receiver, address, cipher)
 
     def refused(error: LightworkError) -> None:
         receiver.link_refused(address, error)
@@ -113,19 +115,20 @@ async def connect(
     token: Token | None = None,
     *,
     encryption: Encryption | None = None,
+    links: type[StreamLink] = StreamLink,
 ) -> Link:
     """Dial `unix:PATH`, `loopback:PATH`, or `tcp:HOST:PORT` with encryption (or on 127.0.0.1 with its token).
 
     The link is up on return. Unreachable: nobody there. PeerError: there is, but it refused, or is none of ours.
     """
     if encryption is not None and split(address)[0] == TCP:
-        return await _connect_encrypted(split(address)[1], receiver, hello, check, encryption)
+        return await _connect_encrypted(split(address)[1], receiver, hello, check, encryption, links)
     _, where, token = target(address, token)
-    connection = _dialler(with_proof(hello, token, DIAL), demanding(check, token, listening=False))
+    connection = _dialler(with_proof(hello, token, DIAL), demanding(check, token, listening=False), links)
     loop = asyncio.get_running_loop()
 
     def made() -> StreamLink:
-        return StreamLink(connection, receiver, address)
+        return links(connection, receiver, address)
 
     dialling = (
         loop.create_connection(made, *where) if isinstance(where, tuple) else loop.create_unix_connection(made, where)
@@ -140,17 +143,40 @@ async def connect(
 
 
 async def _connect_encrypted(
-    where: str, receiver: Receiver, hello: Hello, check: Check, encryption: Encryption
+    where: str, receiver: Receiver, hello: Hello, check: Check, encryption: Encryption, links: type[StreamLink]
 ) -> Link:
-    """All within CONNECT_S."""
+    """All within CONNECT_S. A listener whose certificate we cannot verify is asked for its other one, to learn why."""
+    from lightwork.transport.tls_errors import NotVerified, told_at_last
+
+    end = asyncio.get_running_loop().time() + timers.CONNECT_S
+    try:
+        return await _try_encrypted(where, receiver, hello, check, encryption, end, links)
+    except NotVerified as error:
+        first, second = error, None
+    try:
+        link = await _try_encrypted(where, Receiver(), hello, reach.only_asks, encryption.turned(), end)
+        link.abort()
+    except LightworkError as error:
+        second = error
+    raise told_at_last(first, second, encryption.credential.origin)
+
+
+async def _try_encrypted(
+    where: str,
+    receiver: Receiver,
+    hello: Hello,
+    check: Check,
+    encryption: Encryption,
+    end: float,
+    links: type[StreamLink] = StreamLink,
+) -> Link:
     loop = asyncio.get_running_loop()
     host, port = split_host_port(where)
-    end = loop.time() + timers.CONNECT_S
     addresses = await soon.resolve_soon(host, port, end - loop.time())
     sock = await soon.connect_soon(where, addresses, end - loop.time())
-    connection = _dialler(hello, check)
+    connection = _dialler(hello, check, links)
     try:
-        _, link = await loop.create_connection(lambda: StreamLink(connection, receiver, where, encryption), sock=sock)
+        _, link = await loop.create_connection(lambda: links(connection, receiver, where, encryption), sock=sock)
     except OSError as error:  # it has gone again
         sock.close()
         raise reach.not_up(where, False, broken(str(error))) from None
@@ -183,8 +209,8 @@ async def adopt(sock: socket.socket, receiver: Receiver, hello: Hello, check: Ch
     return await _settled(link)
 
 
-def _dialler(hello: Hello, check: Check) -> Connection:
-    return Connection(hello, listening=False, check=check, now=asyncio.get_running_loop().time())
+def _dialler(hello: Hello, check: Check, links: type[StreamLink] = StreamLink) -> Connection:
+    return links.talks(hello, listening=False, check=check, now=asyncio.get_running_loop().time())
 
 
 async def _settled(link: StreamLink) -> Link:

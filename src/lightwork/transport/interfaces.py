@@ -71,6 +71,32 @@ def is_own(address: str) -> bool:
     return parsed.is_loopback or parsed.is_unspecified or str(parsed) in addresses()
 
 
+def share_network(first: str, second: str) -> bool:
+    """Whether both addresses are on one network that this machine is on, too: they reach each other without it."""
+    import psutil
+
+    try:
+        numbers = [ipaddress.ip_address(one.partition("%")[0]) for one in (first, second)]
+        cards = psutil.net_if_addrs()
+    except (ValueError, OSError):  # names, or a sandbox
+        return False
+    for given in (one for card in cards.values() for one in card):
+        if given.family in (socket.AF_INET, socket.AF_INET6) and given.netmask:
+            network = _network(given.address.partition("%")[0], given.netmask)
+            if network is not None and all(number in network for number in numbers):
+                return True
+    return False
+
+
+def _network(address: str, netmask: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        if ":" in netmask:  # ipaddress wants IPv6 masks as numbers of bits
+            netmask = str(int(ipaddress.IPv6Address(netmask)).bit_count())
+        return ipaddress.ip_network(f"{address}/{netmask}", strict=False)
+    except ValueError:  # no mask, or a strange one
+        return None
+
+
 def address_to_tell() -> str:
     """The address by which others probably reach this machine: that of its way out, else the first that is not its
     loopback. 127.0.0.1 if there is no network.

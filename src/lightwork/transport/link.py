@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias
 
 from lightwork.config.limits import SEND_QUEUE_MAX
 from lightwork.model.errors import LightworkError, LinkBroken
-from lightwork.wire.dialogue import Dialogue
+from lightwork.wire.dialogue import Dialogue, Feeder
 from lightwork.wire.frames import Buffer, Frame
 from lightwork.wire.messages import Chunk, Goodbye, Hello, Message
 from lightwork.wire.streams import Source, SourceFailed
@@ -77,6 +77,8 @@ class Link(ABC):
 
     address: str  # of the other end, for people; HOST:PORT over a network
     local_address: str = ""  # of this end; over a network only
+    relay: str = ""  # the name of the one through which it goes
+    lease_ms: int = 0  # told to the peer by that one, in place of our own
     heard: bool = False  # bytes have come; who watches for silence may set it back
 
     def __init__(self, dialogue: Dialogue) -> None:
@@ -180,6 +182,15 @@ class Link(ABC):
     def ready(self, stream: int) -> None:
         """The source of a served stream, whose `read` had returned None, has something."""
         self._talk.ready(stream)
+        self._kick()
+
+    def feed_by(self, feeder: Feeder) -> None:
+        """From now on it is asked for more whenever the line takes more; `more` says that it has something."""
+        self._talk.feeder = feeder
+        self.more()
+
+    def more(self) -> None:
+        """The feeder has something."""
         self._kick()
 
     def _route(self, frames: Batch) -> Batch:

@@ -21,6 +21,7 @@ from lightwork.model.errors import (
 )
 from lightwork.transport.address import join_host_port, split_host_port
 from lightwork.transport.foreign import PORT_HINT
+from lightwork.wire.messages import Hello, Refused
 
 Failures = Sequence[tuple[str, OSError]]  # address number, and what was said there
 
@@ -72,6 +73,11 @@ def no_socket(path: str, error: OSError) -> Unreachable:
     if isinstance(error, ConnectionRefusedError):
         return Unreachable(f"nobody listens at unix:{path} any more", hint="its program has died: start it again")
     return Unreachable(f"nobody answers at unix:{path}: {_brief(error) or 'timeout'}")
+
+
+def only_asks(hello: Hello) -> Refused | None:
+    """The check of who dials to be told why it is turned away, and wants no link."""
+    return Refused("role", "this peer has only asked why it was turned away")
 
 
 def says_nothing(where: str, heard: bool) -> SaysNothing:

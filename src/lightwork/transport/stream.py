@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from lightwork.config.limits import WRITE_MAX
 from lightwork.config.timers import HELLO_S, LINK_CLOSE_S
@@ -35,6 +35,7 @@ _JOIN_MAX = 128 << 10
 class StreamLink(Link, asyncio.BufferedProtocol):
     """One end of a socket connection."""
 
+    talks: ClassVar[type[Connection]] = Connection  # what is said over it, for who makes one
     _talk: Connection
 
     def __init__(

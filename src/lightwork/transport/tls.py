@@ -2,21 +2,31 @@
 
 Both sides show a certificate and verify the other's (security/identity.py); host names mean nothing, no session is
 resumed, nothing older than TLS 1.3 is spoken. The bytes go through transport/tls_line.py.
+
+A dialler asks for the certificate that goes with its role by a server name, which is the same in all clusters. It is a
+request and proves nothing; only a listener with two credentials (transport/tls_roles.py) heeds it.
 """
 
 from __future__ import annotations
 
+import copy
 import ssl
 import tempfile
 from pathlib import Path
+from typing import Self
 
-from lightwork.model.errors import UserError
+from lightwork.model.errors import PeerError, UserError
 from lightwork.security.credential import Credential
 from lightwork.security.identity import Identity, identity_of
+from lightwork.security.roles import CLIENTS, KIND_OF, NODES
 from lightwork.transport import tls_errors
 from lightwork.transport.tls_errors import PROTOCOL
 from lightwork.transport.tls_line import TlsLine
 from lightwork.wire.connection import Connection
+from lightwork.wire.dialogue import Check
+
+SERVER_NAMES = {NODES: "1.lightwork", CLIENTS: "2.lightwork"}  # in clear on the wire: no word about who asks
+_OTHER = {NODES: CLIENTS, CLIENTS: NODES}
 
 
 class Encryption:
@@ -26,21 +36,46 @@ class Encryption:
         if not ssl.HAS_TLSv1_3:
             raise UserError(f"this Python's {ssl.OPENSSL_VERSION} knows no TLS 1.3", hint="use a newer Python")
         self.credential = credential
+        self._turned = False
         identity = identity_of(credential)
-        self._dialling = _context(ssl.PROTOCOL_TLS_CLIENT, identity, credential.origin)
-        self._listening = _context(ssl.PROTOCOL_TLS_SERVER, identity, credential.origin)
+        self._dialling = context_of(ssl.PROTOCOL_TLS_CLIENT, identity, credential.origin)
+        self._listening = context_of(ssl.PROTOCOL_TLS_SERVER, identity, credential.origin)
+
+    def turned(self) -> Self:
+        """The same, but it asks a listener for the certificate of the other role: one that we may be able to verify."""
+        other = copy.copy(self)
+        other._turned = True
+        return other
 
     def line(self, connection: Connection, peer: str) -> TlsLine:
         """A line around the connection; `peer` (HOST:PORT) is named in errors."""
         return TlsLine(connection, self, peer)
 
-    def begin(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, listening: bool) -> ssl.SSLObject:
-        """OpenSSL's part of one line."""
-        context = self._listening if listening else self._dialling
-        return context.wrap_bio(incoming, outgoing, server_side=listening)
+    def begin(
+        self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, listening: bool, role: str = "", hello: bytes = b""
+    ) -> ssl.SSLObject:
+        """OpenSSL's part of one line. `role`: ours; `hello`: how the dialler has begun."""
+        if listening:
+            return self._listening.wrap_bio(incoming, outgoing, server_side=True)
+        kind = KIND_OF.get(role, CLIENTS)
+        name = SERVER_NAMES[_OTHER[kind] if self._turned else kind]
+        return self._dialling.wrap_bio(incoming, outgoing, server_hostname=name)
+
+    def whole(self, hello: bytes) -> bool:
+        """Whether so much of a dialler's first words is enough for `begin`."""
+        return True
+
+    def proven(self, tls: ssl.SSLObject, peer: str) -> Check | None:
+        """What is to be held against the hello of who dialled us, now that TLS has verified it."""
+        return None
+
+    def refused(self, tls: ssl.SSLObject, peer: str, error: PeerError, *, alert: bool) -> PeerError:
+        """What it means that a handshake failed on our side of a listener; `alert`: it is the peer that ended it."""
+        return error
 
 
-def _context(side: int, identity: Identity, origin: str) -> ssl.SSLContext:
+def context_of(side: int, identity: Identity, origin: str) -> ssl.SSLContext:
+    """Of one side. UserError: OpenSSL cannot use the certificates."""
     context = ssl.SSLContext(side)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False

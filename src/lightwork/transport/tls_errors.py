@@ -22,12 +22,24 @@ _SAME_SECRET = (
 )
 _OLD_TLS = ("UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE", "WRONG_SSL_VERSION")
 _NO_CERTIFICATE = ("PEER_DID_NOT_RETURN_A_CERTIFICATE", "TLSV13_ALERT_CERTIFICATE_REQUIRED")
-_ALERTS = (
+ALERTS = (
     "TLSV1_ALERT_UNKNOWN_CA",
     "TLSV1_ALERT_DECRYPT_ERROR",
     "SSLV3_ALERT_BAD_CERTIFICATE",
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
 )
+
+
+class NotVerified(WrongCredential):
+    """A listener shows a certificate that we cannot verify; perhaps it has another, for another role."""
+
+
+def told_at_last(first: NotVerified, second: Exception | None, origin: str) -> WrongCredential:
+    """What its user reads whose second try, for the listener's other certificate, ended so: who could verify that one
+    has heard why it may not come in."""
+    if type(second) is WrongCredential:
+        return WrongCredential(f"{second.args[0]} (ours is from {origin})", hint=second.hint)
+    return WrongCredential(*first.args, hint=first.hint)
 
 
 class Scene(NamedTuple):
@@ -51,7 +63,7 @@ def explain(error: ssl.SSLError, scene: Scene) -> PeerError:
         return _foreign(error, scene)
     if isinstance(error, ssl.SSLCertVerificationError):
         return _not_verified(error, scene)
-    if error.reason in _ALERTS:
+    if error.reason in ALERTS:
         return _other_cluster(scene, "it does not accept ours")
     if error.reason == "SSLV3_ALERT_CERTIFICATE_EXPIRED":
         return WrongCredential(
@@ -84,15 +96,13 @@ def _not_verified(error: ssl.SSLCertVerificationError, scene: Scene) -> PeerErro
         return WrongCredential(f"the certificate of {scene.where} is not yet valid", hint=_CLOCKS)
     if error.verify_code == _PURPOSE:
         return _wrong_purpose(f"the certificate of {scene.where}")
-    return _other_cluster(scene, error.verify_message)
+    return _other_cluster(scene, error.verify_message, WrongCredential if scene.listening else NotVerified)
 
 
-def _other_cluster(scene: Scene, detail: str) -> PeerError:
+def _other_cluster(scene: Scene, detail: str, kind: type[PeerError] = WrongCredential) -> PeerError:
     if scene.by_secret:
-        return WrongCredential(
-            f"{scene.where} holds another secret than this one (from {scene.origin})", hint=_SAME_SECRET
-        )
-    return WrongCredential(
+        return kind(f"{scene.where} holds another secret than this one (from {scene.origin})", hint=_SAME_SECRET)
+    return kind(
         f"{scene.where} has a certificate of another cluster than ours (from {scene.origin}): {detail}",
         hint="let one authority sign both certificates, or name on each side the other's authority: cafile=, --cafile",
     )

@@ -45,11 +45,13 @@ class TlsLine:
         self._tls: ssl.SSLObject | None = None  # none yet
         self._shaken = False  # both sides have verified each other, as far as this side knows
         self._heard = 0  # bytes that have come
+        self._hello = b""  # of these, as long as they are too few to begin with
         self._ended = False  # nothing more is read
         self._bowed = False  # our end was told
         self._error: PeerError | None = None  # for `judge`
         if not connection.listening:
-            self._tls = encryption.begin(self._incoming, self._outgoing, listening=False)
+            role = connection.hello.role
+            self._tls = encryption.begin(self._incoming, self._outgoing, listening=False, role=role)
             self._shake(self._tls)
 
     # --- incoming ---
@@ -91,10 +93,14 @@ class TlsLine:
         if begins and not foreign.is_tls(bytes(data[:1]), self._connection.listening):
             self._turn_away(bytes(data))
             return
+        self._incoming.write(data)
         tls = self._tls
         if tls is None:
-            tls = self._tls = self._encryption.begin(self._incoming, self._outgoing, listening=True)
-        self._incoming.write(data)
+            self._hello += data
+            if not self._encryption.whole(self._hello):
+                return
+            tls = self._encryption.begin(self._incoming, self._outgoing, listening=True, hello=self._hello)
+            self._tls, self._hello = tls, b""
         if self._shaken or self._shake(tls):
             self._decrypt(tls, frames)
 
@@ -102,6 +108,8 @@ class TlsLine:
         """Go on with the handshake; whether it is done."""
         try:
             tls.do_handshake()
+            if self._connection.listening:
+                self._connection.proven = self._encryption.proven(tls, self.peer)
             self._shaken = True
         except ssl.SSLWantReadError:
             pass
@@ -145,7 +153,11 @@ class TlsLine:
             listening=self._connection.listening,
             lightwork=self._shaken or tls.selected_alpn_protocol() == PROTOCOL,
         )
-        self._give_up(tls_errors.explain(error, scene))
+        told = tls_errors.explain(error, scene)
+        if scene.listening and not self._shaken:
+            alert = error.reason in tls_errors.ALERTS
+            told = self._encryption.refused(tls, self.peer, told, alert=alert)
+        self._give_up(told)
 
     def _turn_away(self, data: bytes) -> None:
         """This is no TLS."""

@@ -24,6 +24,7 @@ LOAD (agent to worker, also what TEMPLATE carries), answered by LOADED or LOAD_F
     module_dir             where shipped modules lie: first on sys.path
     spool                  directory for files that jobs send back; the worker makes `spool/TOKEN/newN`
     lasting                b"1": large results go into files of the spool at once, never into the arena
+    file_max               bytes of a file that a job may send; absent: any number
     session, node, address what current_job() tells
     env.NAME               environment of all its jobs, on top of the worker's own
     source.FILENAME        text of a source file that is not here, for tracebacks
@@ -77,6 +78,7 @@ CLEANED = 20  # slot; fields of a failure; none: cleanup went well (also from a 
 # Agent to keeper (id: decimal text, chosen by the agent, never used twice on one channel).
 FORK = 30  # fields: id, shared_file; five descriptors: channel, stdout write, stdout read, stderr write, stderr read
 TEMPLATE = 31  # slot; fields: id and all of LOAD; three descriptors: its own keeper channel, stdout write, stderr write
+#                or fields: id, init (a file of the node's owner): what all workers and templates are forked from later
 SPAWN = 32  # fields: id, token, shared_file, directory, argv.0.. , env.NAME..; descriptors: stdin, stdout, stderr
 KILL = 33  # fields: id: the whole tree, at once
 SIGNAL = 34  # fields: id, signal (decimal): to the process group of the worker or program

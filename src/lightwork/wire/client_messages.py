@@ -73,11 +73,13 @@ class Close(Struct, array_like=True, tag=25):
 
 class Seek(Struct, array_like=True, tag=26):
     """Look for these nodes, besides those wanted before; `now`: ask the network at once, add nothing to the wishes.
-    Answered by Answer, with the nodes that are connected."""
+    Answered by Answer, with the nodes that are connected. `only`: of a scheduler that others share, the session uses no
+    node that it does not wish for, from now on."""
 
     number: int
     wanted: list[Wanted]
     now: bool = False
+    only: bool = False
 
 
 class Allot(Struct, array_like=True, tag=27):
@@ -144,6 +146,33 @@ class Recall(Struct, array_like=True, tag=34):
     """The results of these ended jobs of earlier lives are wanted: Results follow."""
 
     jobs: list[int]
+
+
+class Terms(Struct, array_like=True, tag=100):
+    """How the session shares nodes with others; said right after the hello, unless it is the default. `weight`: of its
+    share among sessions of equal priority; `exclusive`: it waits until all earlier jobs of others have ended, and then
+    has all nodes for itself."""
+
+    weight: float = 1.0
+    exclusive: bool = False
+
+
+class Update(Struct, array_like=True, tag=101):
+    """The computation takes the place of `old`: every node gets it at once, and runs no job submitted later before it
+    has it. The session's epoch grows by one. Answered by Answer, with the epoch as `total`."""
+
+    number: int
+    old: Digest
+    computation: Computation
+
+
+class AwaitReady(Struct, array_like=True, tag=102):
+    """Prepare these computations on all nodes that the session uses, and answer (by Answer, with the nodes) when all of
+    them, or `nodes` of them if that is not 0, have them."""
+
+    number: int
+    computations: list[Digest]
+    nodes: int = 0
 
 
 class Results(Struct, array_like=True, tag=40):

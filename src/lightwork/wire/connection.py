@@ -88,6 +88,24 @@ class Connection(Dialogue):
                 return True
         return False
 
+    def urgent_to_send(self) -> list[Buffer]:
+        """Only what goes before all others, if a frame may begin now. Take it: it is not kept."""
+        out: list[Buffer] = []
+        while self._urgent and not self._rest:
+            out += self._urgent.popleft()
+        self.queued_bytes -= sum(map(len, out))
+        return out
+
+    @property
+    def has_urgent(self) -> bool:
+        """Whether `urgent_to_send` has something."""
+        return bool(self._urgent and not self._rest)
+
+    @property
+    def has_control(self) -> bool:
+        """Whether `data_to_send` has something that is no piece of a stream."""
+        return bool(self._rest or self._urgent or self._control)
+
     @property
     def has_output(self) -> bool:
         """Whether there may be something to send."""

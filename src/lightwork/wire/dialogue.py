@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from msgspec.structs import replace
 
@@ -62,6 +62,17 @@ _REFUSALS: dict[str, type[PeerError]] = {
 _NOMINAL = 64  # what a message counts in the queue beside its body, where it is not encoded
 
 
+class Feeder(Protocol):
+    """Who has more to say over a link than should wait there: asked for it a piece at a time, as the line takes it."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether `next` may have something."""
+
+    def next(self, chunk: Callable[[], tuple[Message, Buffer] | None]) -> tuple[Message, Buffer] | None:
+        """The next message, or what `chunk` gives, which is the next piece of the link's own streams."""
+
+
 def accept(hello: Hello) -> Refused | None:
     """The check that lets everyone in who speaks our protocol."""
     return None
@@ -99,6 +110,8 @@ class Dialogue:
         self.closing = False  # we did
         self.queued_bytes = 0
         self.listening = listening
+        self.feeder: Feeder | None = None
+        self.proven: Check | None = None  # set by a line that knows which credential the peer has shown
         self._check = check
         self._deadline = now + HELLO_S
         self._control: deque[Any] = deque()  # goes out next
@@ -171,7 +184,10 @@ class Dialogue:
     @property
     def has_output(self) -> bool:
         """Whether there may be something to send."""
-        return bool(self._control) or (self._server.waiting and not self.closing and self.error is None)
+        if self._control:
+            return True
+        bulk = self._server.waiting or (self.feeder is not None and self.feeder.waiting)
+        return bulk and not self.closing and self.error is None
 
     def frames_to_send(self, chunks: int) -> list[Frame]:
         """All messages and up to `chunks` pieces of streams, for a link that does not encode."""
@@ -183,8 +199,11 @@ class Dialogue:
             chunks -= 1
         return frames
 
-    def _chunk(self) -> tuple[Chunk, Buffer] | None:
-        return None if self.closing or self.error is not None else self._server.next_chunk()
+    def _chunk(self) -> tuple[Message, Buffer] | None:
+        if self.closing or self.error is not None:
+            return None
+        next_chunk = self._server.next_chunk
+        return next_chunk() if self.feeder is None else self.feeder.next(next_chunk)
 
     def _put(self, message: Message, body: Buffer = b"") -> None:
         items, size = self._pack(message, body)
@@ -253,7 +272,10 @@ class Dialogue:
         elif type(message) is not Hello:
             self.fail(ProtocolError(f"{type(message).__name__} came before the hello"))
         else:
-            refused = check_version(message, self.hello) or self._check(message)
+            refused = check_version(message, self.hello)
+            if refused is None and self.proven is not None:
+                refused = self.proven(message)
+            refused = refused or self._check(message)
             if refused is None:
                 self._go_up(message)
             else:

@@ -8,7 +8,7 @@ from lightwork.wire.nouns import Name
 
 
 class Hello(Struct, array_like=True, tag=1):
-    """First message of both sides. `role`: client, scheduler or node; `lane`: control, or later bulk."""
+    """First message of both sides. `role`: client, scheduler, node, watcher, relay; `lane`: control, or later bulk."""
 
     protocol: int
     role: str
@@ -25,6 +25,7 @@ class Hello(Struct, array_like=True, tag=1):
     epoch: int = 0  # a durable scheduler's: which life of it this is, from 1; its `session` is the same in all of them
     incarnation: int = 0  # a client's: which life of its session goes on over this link; 0: a new one begins
     lasting: bool = False  # a client's: the session outlives it
+    via: Name = ""  # a relay's name, which passes on a scheduler's hello to a node
 
 
 class Refused(Struct, array_like=True, tag=2):

@@ -15,6 +15,7 @@ from lightwork.wire.client_messages import (
     Answer,
     AskNodeJobs,
     AskStatus,
+    AwaitReady,
     Cancel,
     Close,
     ComputationState,
@@ -40,6 +41,8 @@ from lightwork.wire.client_messages import (
     Submit,
     Tailor,
     Taken,
+    Terms,
+    Update,
 )
 from lightwork.wire.link_messages import (
     Ack,
@@ -75,6 +78,7 @@ from lightwork.wire.node_messages import (
     Released,
     Returned,
     Revoke,
+    SetPolicy,
     SetSlots,
     Settled,
     Started,
@@ -92,6 +96,7 @@ from lightwork.wire.nouns import (
     Digest,
     File,
     Hardware,
+    HostStatus,
     JobOptions,
     JobStatus,
     Load,
@@ -102,10 +107,24 @@ from lightwork.wire.nouns import (
     Tailoring,
     Wanted,
 )
-from lightwork.wire.watcher_messages import AskJobs, AskLogs, AskSessions, CancelJobs, Jobs, Logs, Sessions
+from lightwork.wire.relay_messages import ChannelClosed, ChannelCredit, ChannelFrames, ChannelOpened
+from lightwork.wire.watcher_messages import (
+    AskHosts,
+    AskJobs,
+    AskLogs,
+    AskSessions,
+    AskWhy,
+    CancelJobs,
+    ChangeHosts,
+    Hosts,
+    Jobs,
+    Logs,
+    Sessions,
+    Why,
+)
 
-PROTOCOL = 3
-PROTOCOL_OLDEST = 3  # N-1 once there is a release
+PROTOCOL = 4
+PROTOCOL_OLDEST = 4  # N-1 once there is a release
 
 LinkMessage = Hello | Refused | Goodbye | Fetch | Chunk | Credit | Ping | Pong | Ack
 FromClient = (
@@ -128,6 +147,12 @@ FromClient = (
     | AskJobs
     | CancelJobs
     | AskLogs
+    | Terms
+    | Update
+    | AwaitReady
+    | ChangeHosts
+    | AskHosts
+    | AskWhy
 )
 ToClient = (
     Results
@@ -148,9 +173,23 @@ ToClient = (
     | Sessions
     | Jobs
     | Logs
+    | Hosts
+    | Why
 )
 ToNode = (
-    Prepare | Assign | Revoke | Stop | Free | Release | Welcome | SetSlots | PlaceFile | AskHeld | Settled | AskOutput
+    Prepare
+    | Assign
+    | Revoke
+    | Stop
+    | Free
+    | Release
+    | Welcome
+    | SetSlots
+    | PlaceFile
+    | AskHeld
+    | Settled
+    | AskOutput
+    | SetPolicy
 )
 FromNode = (
     NodeReady
@@ -170,7 +209,8 @@ FromNode = (
     | Truth
     | OutputNow
 )
-Message = LinkMessage | FromClient | ToClient | ToNode | FromNode
+OfRelays = ChannelOpened | ChannelFrames | ChannelCredit | ChannelClosed
+Message = LinkMessage | FromClient | ToClient | ToNode | FromNode | OfRelays
 
 encode = msgspec.msgpack.Encoder().encode
 
@@ -180,19 +220,27 @@ __all__ = [
     "Allot",
     "Answer",
     "AskHeld",
+    "AskHosts",
     "AskJobs",
     "AskLogs",
     "AskNodeJobs",
     "AskOutput",
     "AskSessions",
     "AskStatus",
+    "AskWhy",
     "Assign",
     "Attempt",
     "AttemptFile",
     "AttemptProvisional",
     "Attempted",
+    "AwaitReady",
     "Cancel",
     "CancelJobs",
+    "ChangeHosts",
+    "ChannelClosed",
+    "ChannelCredit",
+    "ChannelFrames",
+    "ChannelOpened",
     "Chunk",
     "Close",
     "Computation",
@@ -217,6 +265,8 @@ __all__ = [
     "Heartbeat",
     "HeldNow",
     "Hello",
+    "HostStatus",
+    "Hosts",
     "JobOptions",
     "JobStatus",
     "Jobs",
@@ -233,6 +283,7 @@ __all__ = [
     "NodeReady",
     "NodeStatus",
     "Notice",
+    "OfRelays",
     "OfferNode",
     "Opened",
     "OutputNow",
@@ -261,6 +312,7 @@ __all__ = [
     "SentFile",
     "SessionStatus",
     "Sessions",
+    "SetPolicy",
     "SetSlots",
     "Settled",
     "Started",
@@ -270,10 +322,13 @@ __all__ = [
     "Tailor",
     "Tailoring",
     "Taken",
+    "Terms",
     "ToClient",
     "ToNode",
     "Truth",
+    "Update",
     "Wanted",
     "Welcome",
+    "Why",
     "encode",
 ]

@@ -8,10 +8,12 @@ from lightwork.wire.nouns import Computation, Digest, File, Hardware, JobOptions
 
 
 class Prepare(Struct, array_like=True, tag=60):
-    """Get this computation ready for the jobs of `session`: fetch its files, run its setup."""
+    """Get this computation ready for the jobs of `session`: fetch its files, run its setup. `epoch`: how often the
+    session's computations were updated when this one was."""
 
     session: Name
     computation: Computation
+    epoch: int = 0
 
 
 class Assign(Struct, array_like=True, tag=61):
@@ -102,6 +104,16 @@ class AskOutput(Struct, array_like=True, tag=71):
     stderr_from: int = 0
 
 
+class SetPolicy(Struct, array_like=True, tag=72):
+    """What the node's owner lets it do, told from elsewhere: minutes since midnight there, -1: as it was; `clients` to
+    serve from now on, -1: any number, -2: as it was."""
+
+    service_start: int = -1
+    service_stop: int = -1
+    service_end: int = -1
+    clients: int = -2
+
+
 class NodeReady(Struct, array_like=True, tag=80):
     """A node offers its slots."""
 
@@ -119,6 +131,11 @@ class NodeReady(Struct, array_like=True, tag=80):
     era: Name = (
         ""  # new whenever the node cannot know any more what it had started (its directory, or its power, was lost)
     )
+    resources: dict[str, int] = {}  # beside slots: bytes of "memory", counts of "gpu", and what its owner named
+    groups: list[str] = []
+    weight: int = 0  # heavier nodes are filled first
+    unwilling: str = ""  # why it takes no new jobs now; "": it does
+    relay: str = ""  # the one that it is behind
 
 
 class Heartbeat(Struct, array_like=True, tag=81):
@@ -130,6 +147,8 @@ class Heartbeat(Struct, array_like=True, tag=81):
     load: Load
     workers: list[int] = []  # pids
     pids: dict[str, int] = {}
+    epochs: dict[str, int] = {}  # by session: of the latest computation that is ready here
+    unwilling: str = ""  # why it takes no new jobs now; "": it does
 
 
 class Prepared(Struct, array_like=True, tag=82):
@@ -139,6 +158,7 @@ class Prepared(Struct, array_like=True, tag=82):
     computation: Digest
     ready: bool
     failure: dict[str, bytes] = {}
+    epoch: int = 0
 
 
 class Started(Struct, array_like=True, tag=83):

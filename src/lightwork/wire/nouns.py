@@ -38,6 +38,10 @@ class JobOptions(Struct, array_like=True, frozen=True, gc=False):
     chunk: bool = False  # the one argument is a list of argument tuples; the result is the list of results
     node: Name = ""  # runs there and nowhere else
     retries: int = 0  # how often it is tried again after it reported a failure by itself
+    priority: int = 0  # larger ones go first
+    where: str = ""  # on which nodes it may run: model.where, in its canonical form
+    resources: tuple[tuple[str, int], ...] = ()  # needed, by name: "cpus" in thousandths of a slot, bytes, counts
+    wait_for_nodes: bool = False  # a node that can run it may come later
 
 
 class Computation(Struct, array_like=True, frozen=True):
@@ -132,6 +136,9 @@ class SessionStatus(Struct, array_like=True):
     finished: int = 0  # all that ever ended here, since this life of the scheduler began
     age_s: float = 0.0
     away_s: float = 0.0  # how long no client has been there; 0: one is
+    weight: float = 1.0
+    exclusive: bool = False
+    slot_time_s: float = 0.0  # that its jobs have had
 
 
 class JobStatus(Struct, array_like=True):
@@ -147,6 +154,18 @@ class JobStatus(Struct, array_like=True):
     attempts: int = 0
     key: str = ""
     text: str = ""  # why it waits or how it ended, for people
+    priority: int = 0
+
+
+class HostStatus(Struct, array_like=True):
+    """A machine as `lightwork hosts` shows it. `state`: of the node there, or "removed", "not connected"."""
+
+    name: str
+    address: str = ""
+    state: str = ""
+    groups: tuple[str, ...] = ()
+    by: str = ""  # who drained or removed it
+    text: str = ""  # what went wrong, for people
 
 
 class Attempted(Struct, array_like=True, frozen=True):
@@ -187,3 +206,7 @@ class NodeStatus(Struct, array_like=True):
     pythons: tuple[str, ...] = ()  # minor versions whose workers it can run, preferred first: "3.11"
     labels: tuple[tuple[str, str], ...] = ()
     offered: int = 0  # slots that it has, of which `slots` are used
+    groups: tuple[str, ...] = ()
+    weight: int = 0  # heavier nodes are filled first
+    resources: tuple[tuple[str, int], ...] = ()  # all that it has, beside slots: bytes, counts
+    relay: str = ""  # the one that it is behind

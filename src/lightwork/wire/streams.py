@@ -70,6 +70,10 @@ class Server:
             raise ProtocolError(f"Fetch: more than {STREAMS_MAX:,} streams at once")
         self._streams[fetch.stream] = _Served(fetch.stream)
 
+    def knows(self, number: int) -> bool:
+        """Whether the peer has asked for it, and it has not ended."""
+        return number in self._streams
+
     def serve(self, number: int, source: Source) -> None:
         """Answer a Fetch. If the asker has gone meanwhile, the source is closed at once."""
         stream = self._streams.get(number)
@@ -158,9 +162,10 @@ class _Asked:
 class Asker:
     """The streams that this side asked for."""
 
-    __slots__ = ("_last", "_line", "_open")
+    __slots__ = ("_last", "_line", "_most", "_open")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = STREAMS_ASKED) -> None:
+        self._most = most  # at once
         self._last = 0
         self._open: dict[int, _Asked] = {}
         self._line: dict[int, Fetch] = {}  # not sent yet, in order
@@ -174,7 +179,7 @@ class Asker:
 
     def next_in_line(self) -> Fetch | None:
         """A Fetch to be sent now that others have ended."""
-        if not self._line or len(self._open) >= STREAMS_ASKED:
+        if not self._line or len(self._open) >= self._most:
             return None
         number = next(iter(self._line))
         self._open[number] = _Asked()

@@ -1,10 +1,14 @@
-"""What watchers (`lightwork sessions`, `jobs`, `cancel`, `logs`) and schedulers say to each other."""
+"""What watchers (`lightwork sessions`, `jobs`, `cancel`, `logs`, `hosts`, `explain`) and schedulers say to each other.
+
+Clients may say the last three of them, too.
+"""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
-from lightwork.wire.nouns import JobStatus, Name, SessionStatus
+from lightwork.wire.node_messages import SetPolicy
+from lightwork.wire.nouns import HostStatus, JobStatus, Name, NodeStatus, SessionStatus
 
 
 class AskSessions(Struct, array_like=True, tag=35):
@@ -73,3 +77,56 @@ class Logs(Struct, array_like=True, tag=57):
     stderr_at: int = 0
     state: int = 0
     attempts: int = 0
+
+
+class ChangeHosts(Struct, array_like=True, tag=103):
+    """Something to be done with machines, for all sessions; answered by Answer when it holds (with the nodes concerned,
+    and as `total` what still runs there). `hosts`: names, addresses, patterns, or "@group". `action`:
+
+    add      look for them, and take back an earlier `remove`; in `group`, if one is named
+    remove   no new jobs there; what has not started comes back; when what runs has ended they are let go for good
+    drain    the same, but they stay ours
+    resume   takes back an earlier `drain`
+    group    put them into `group`, whichever others they are in
+    ungroup  take them out of it
+    policy   tell them `policy` (node_messages.SetPolicy)
+    `now`: what runs there is killed, and starts again elsewhere as after the death of a node (remove, drain).
+    """
+
+    number: int
+    action: str
+    hosts: list[str]
+    group: Name = ""
+    now: bool = False
+    by: Name = ""  # who wants that, for people
+    policy: SetPolicy | None = None
+
+
+class AskHosts(Struct, array_like=True, tag=104):
+    """Which machines are there? Answered by Hosts."""
+
+    number: int
+
+
+class AskWhy(Struct, array_like=True, tag=105):
+    """Why does this job wait? Answered by Why."""
+
+    number: int
+    session: Name
+    job: int
+
+
+class Hosts(Struct, array_like=True, tag=110):
+    """Answer to AskHosts; `nodes` are those that are connected."""
+
+    number: int
+    hosts: list[HostStatus]
+    nodes: list[NodeStatus] = []
+
+
+class Why(Struct, array_like=True, tag=111):
+    """Answer to AskWhy: a sentence each."""
+
+    number: int
+    lines: list[str]
+    error: str = ""

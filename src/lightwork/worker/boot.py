@@ -1,7 +1,7 @@
 """The door: run as a script by whatever interpreter a node has, where Lightwork need not be installed.
 
-    python boot.py keeper --channel FD [--args-arena A] [--results-arena A] [--cloudpickle DIR]
-    python boot.py worker --connect HOST PORT --key-file PATH --shared FILE [the same options]
+    python boot.py keeper --channel FD [--args-arena A] [--results-arena A] [--cloudpickle DIR] [--user UID:GID:GROUPS]
+    python boot.py worker --connect HOST PORT --key-file PATH --shared FILE [--init FILE] [the same options]
     python boot.py sweep  [--below PID] [--tree PID[:START]]... [--spare PID]...
 
 A is `fd:N` or a path. The key may come in LIGHTWORK_WORKER_KEY instead. It makes the package `lightwork` of the very

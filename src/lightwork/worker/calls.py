@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from array import array
@@ -147,6 +148,10 @@ class Host:
             return
         import shutil
 
+        most = worker.frame.computation.file_max
+        if most and os.path.getsize(path) > most:
+            found = os.path.getsize(path)
+            raise OSError(errno.EFBIG, "%d bytes are more than this node sends in one file (%d)" % (found, most), path)
         token = worker.words[STARTED]
         directory = os.path.join(worker.frame.computation.spool, str(token))
         self._files += 1

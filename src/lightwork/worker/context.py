@@ -49,6 +49,7 @@ class Host(Protocol):
 
 NODE_PROCESS = "LIGHTWORK_NODE_PROCESS"  # the variable that names the process of a node that jobs may stop
 host: Optional[Host] = None  # set by the worker
+module: Any = None  # of the node's owner (node_module.py)
 
 
 def _not_in_job(function: str) -> Exception:
@@ -90,6 +91,17 @@ def current_job() -> JobInfo:
 def node_value() -> Any:
     """What the computation's `setup` returned on this node; None without setup."""
     return _job("node_value()")[0].value()
+
+
+def node_module() -> Any:
+    """The module that the node's owner gave it (`lightwork node --init FILE`): what it defines are its attributes. For
+    jobs and `setup`; elsewhere, and on nodes without one, a UserError."""
+    if module is None:
+        raise _user_error(
+            "node_module(): there is no such module here",
+            "jobs have it on nodes that were started with `lightwork node --init FILE`",
+        )
+    return module
 
 
 def send_provisional(value: Any) -> None:

@@ -12,17 +12,18 @@ import os
 import signal
 import sys
 import time
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from lightwork.wire.outcome import DIED, ENVELOPE, EXITED, RETURNED, Outcome, encode_fields, encode_outcome
 from lightwork.wire.shared_file import ENDED, STARTED, STARTED_NS, RingWriter
 from lightwork.worker import killing
 from lightwork.worker.process import die_with_parent, lift
+from lightwork.worker.user import User, become
 
 assert sys.platform != "win32"
 
 
-def be_holder(fields: Dict[str, bytes], given: List[int], report: int) -> None:
+def be_holder(fields: Dict[str, bytes], given: List[int], report: int, user: Optional[User] = None) -> None:
     """In the child: start the program and hold it. Never returns."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -30,7 +31,7 @@ def be_holder(fields: Dict[str, bytes], given: List[int], report: int) -> None:
     try:
         with open(os.fsdecode(fields["shared_file"]), "r+b") as file:
             ring = RingWriter(memoryview(mmap.mmap(file.fileno(), 0)))
-        pid, trouble = _start(fields, given, ring, token)
+        pid, trouble = _start(fields, given, ring, token, user)
     except OSError as error:
         pid, trouble = 0, _trouble(error, error.filename)
     if trouble:
@@ -49,14 +50,16 @@ def be_holder(fields: Dict[str, bytes], given: List[int], report: int) -> None:
     os._exit(0)
 
 
-def _start(fields: Dict[str, bytes], given: List[int], ring: RingWriter, token: int) -> Tuple[int, bytes]:
+def _start(
+    fields: Dict[str, bytes], given: List[int], ring: RingWriter, token: int, user: Optional[User]
+) -> Tuple[int, bytes]:
     """The program's pid, and what went wrong (fields; empty: it is executing)."""
     reader, writer = os.pipe()
     holder = os.getpid()
     pid = os.fork()
     if pid == 0:
         os.close(reader)
-        _execute(fields, given, ring, token, holder, lift(writer))
+        _execute(fields, given, ring, token, holder, lift(writer), user)
     os.close(writer)
     for descriptor in given:
         os.close(descriptor)
@@ -71,11 +74,18 @@ def _trouble(error: OSError, name: Any) -> bytes:
 
 
 def _execute(
-    fields: Dict[str, bytes], given: List[int], ring: RingWriter, token: int, holder: int, trouble: int
+    fields: Dict[str, bytes],
+    given: List[int],
+    ring: RingWriter,
+    token: int,
+    holder: int,
+    trouble: int,
+    user: Optional[User],
 ) -> None:
     """Become the program."""
     try:
         os.setsid()
+        become(user)
         die_with_parent(holder)
         argv = _numbered(fields, "argv.")
         environment = {os.fsencode(name): value for name, value in os.environb.items()}

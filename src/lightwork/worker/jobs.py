@@ -46,6 +46,7 @@ class Computation:
         self.session, self.node, self.address = (text.get(key, "") for key in ("session", "node", "address"))
         self.spool = os.fsdecode(fields.get("spool", b""))
         self.lasting = "lasting" in fields  # what its jobs return is to outlive this process, and the agent
+        self.file_max = int(fields.get("file_max", b"0"))  # of a file that its jobs send; 0: any size
         self.home = text.get("python", "")  # the client's version of Python, if it was told
         self.place = _place(fields)
         self.scopes: Scopes = {}

@@ -41,6 +41,7 @@ from lightwork.worker.jobs import Computation, Environment
 from lightwork.worker.line import Line
 from lightwork.worker.link import channel_from_descriptor
 from lightwork.worker.process import become_subreaper, die_with_parent, fork, lift
+from lightwork.worker.user import User, become, parse
 
 assert sys.platform != "win32"
 
@@ -70,8 +71,9 @@ class Child:
 class Keeper:
     """The loop. A template runs it too, with `computations` that its workers are born with."""
 
-    def __init__(self, channel: _socket.socket, arenas: Arenas) -> None:
+    def __init__(self, channel: _socket.socket, arenas: Arenas, user: Optional[User] = None) -> None:
         self.arenas = arenas
+        self.user = user  # as whom all run that we fork, if not as we do
         self.computations: Dict[int, Computation] = {}
         self.environment = Environment()
         self._line = Line(channel)
@@ -167,6 +169,10 @@ class Keeper:
     def _fork_template(self, frame: Frame, fields: Fields, given: List[int]) -> None:
         child = self._fork(fields["id"], TEMPLATE)
         if child is None:
+            if "init" in fields:
+                from lightwork.worker.ancestor import be_ancestor
+
+                self._in_child(lambda: be_ancestor(self.arenas, fields, given))
             from lightwork.worker.template import be_template
 
             self._in_child(lambda: be_template(self.arenas, frame.slot, fields, given))
@@ -180,7 +186,7 @@ class Keeper:
         try:
             child = self._fork(fields["id"], SPAWN)
             if child is None:
-                self._in_child(lambda: be_holder(fields, given, lift(writer)))
+                self._in_child(lambda: be_holder(fields, given, lift(writer), self.user))
                 return
         except OSError:
             os.close(reader)
@@ -198,6 +204,8 @@ class Keeper:
             return child
         os.setsid()
         become_subreaper()
+        if kind != SPAWN:  # whoever holds a program stays who we are
+            become(self.user)
         die_with_parent(parent)
         return None
 
@@ -319,7 +327,7 @@ def main(options: Dict[str, List[str]]) -> None:
     become_subreaper()
     channel = channel_from_descriptor(lift(int(options["channel"][0])))
     arenas = Arenas(*(lifted(options.get(name, [""])[0]) for name in ("args-arena", "results-arena")))
-    keeper = Keeper(channel, arenas)
+    keeper = Keeper(channel, arenas, parse(options.get("user", [""])[0]))
     keeper.send(KEEPER_READY, {"pid": b"%d" % os.getpid(), "python": sys.version.split()[0].encode()})
     preload()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -64,6 +64,7 @@ class Worker:
         self.check: Callable[[int], str] = lambda took: ""
         self.retiring = ""
         self.forked = False
+        self.broken: Optional[failure.Fields] = None  # why nothing can be loaded here
 
     def serve(self) -> None:
         """Until the agent says QUIT or is gone."""
@@ -97,6 +98,8 @@ class Worker:
 
     def load_fields(self, slot: int, fields: Dict[str, bytes]) -> Optional[failure.Fields]:
         """Hold a computation under `slot`; returns the failure's fields, or None."""
+        if self.broken is not None:
+            return dict(self.broken)
         during = b"load"
         try:
             computation = self.computations[slot] = Computation(fields)
@@ -238,6 +241,10 @@ def live(worker: Worker, greeted: bool = False) -> None:
 def leave(worker: Worker) -> None:
     """In good order: what users' modules registered with atexit runs."""
     import atexit
+
+    from lightwork.worker import node_module
+
+    node_module.close()
 
     if hasattr(atexit, "_run_exitfuncs"):
         atexit._run_exitfuncs()

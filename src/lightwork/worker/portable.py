@@ -48,7 +48,13 @@ def main(options: Dict[str, List[str]], key: str) -> None:
     from lightwork.worker.main import Worker, live
 
     arena = Arena(*(lifted(options.get(name, [""])[0]) for name in ("args-arena", "results-arena")))
-    live(Worker(Link(channel), view, arena, None), greeted=True)
+    worker = Worker(Link(channel), view, arena, None)
+    if "init" in options:
+        from lightwork.worker import node_module
+
+        worker.broken = node_module.load(options["init"][0])
+        worker.output.flush()
+    live(worker, greeted=True)
 
 
 def _watch(channel: _socket.socket) -> None:

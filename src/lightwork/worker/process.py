@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Callable
 
-_SUBREAPER, _PARENT_DEATH_SIGNAL = 36, 1
+_SUBREAPER, _PARENT_DEATH_SIGNAL, _DUMPABLE = 36, 1, 4
 _BASE_MAX = 900  # below 1024, the limit of select()
 
 
@@ -53,6 +53,11 @@ def die_with_parent(parent: int) -> None:
     _prctl(_PARENT_DEATH_SIGNAL, 9)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def be_dumpable() -> None:
+    """After a change of user: what is in /proc about us is ours again (Linux)."""
+    _prctl(_DUMPABLE, 1)
 
 
 def _prctl(option: int, value: int) -> None:

@@ -104,7 +104,7 @@ class Unload(Command):
 
 
 class Run(Command):
-    """Send attempts to a worker."""
+    """Send attempts to a worker. `gpus`: those that are theirs meanwhile."""
 
     worker: int
     slot: int
@@ -112,6 +112,7 @@ class Run(Command):
     lengths: list[int]
     options: JobOptions
     body: bytes | memoryview
+    gpus: tuple[int, ...] = ()
 
 
 class SpawnProgram(Command):
@@ -125,6 +126,7 @@ class SpawnProgram(Command):
     options: JobOptions
     length: int
     body: bytes | memoryview
+    gpus: tuple[int, ...] = ()
 
 
 class TakeBack(Command):

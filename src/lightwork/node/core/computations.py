@@ -58,6 +58,7 @@ class Definition(Struct, eq=False):
     stage: Stage = Stage.FETCHING
     mean_ns: float = 0.0  # duration of a job; 0: none has ended
     failure: dict[str, bytes] = {}
+    epoch: int = 0  # of its session, when it was given
 
     @property
     def program(self) -> bool:
@@ -92,6 +93,14 @@ class Computations:
     def get(self, session: str, digest: str) -> Definition | None:
         """The computation, if it was given."""
         return self._known.get((session, digest))
+
+    def epochs(self) -> dict[str, int]:
+        """By session that has something here: the latest epoch of a computation that is ready; 0: none is."""
+        found = {session: 0 for session, _ in self._known}
+        for (session, _), one in self._known.items():
+            if one.stage is Stage.READY:
+                found[session] = max(found[session], one.epoch)
+        return found
 
     def add(self, session: str, computation: Computation, python: int = ANY) -> Definition:
         """A computation that is new here; `python`: the number of the interpreter that it is for."""

@@ -13,6 +13,7 @@ from lightwork.node.core.dispatch import Dispatch
 from lightwork.node.core.fates import Fates
 from lightwork.node.core.files import Files
 from lightwork.node.core.held import Batch, Held
+from lightwork.node.core.needs import gpus_of
 from lightwork.node.core.preparation import Preparation
 from lightwork.node.core.seats import SEATS_MAX, Seats
 from lightwork.node.core.watch import Watch
@@ -27,14 +28,15 @@ HELD_TOLD_MAX = 20_000  # a node that has just joined holds less
 class Core:
     """The decisions of one node. `handle` takes an event and the time, and returns what is to be done."""
 
-    def __init__(self, slots: int, setup_in_worker: bool = False, seats: int = SEATS_MAX) -> None:
+    def __init__(self, slots: int, setup_in_worker: bool = False, seats: int = SEATS_MAX, gpus: int = 0) -> None:
         out: list[Command] = []
         self._out = out
         self.leaving = False  # nothing starts any more
         self.reason = ""  # why
+        self.unwilling = ""  # why nothing starts at the moment
         self.computations = Computations()
         self.held = Held()
-        self.workers = Workers(slots)
+        self.workers = Workers(slots, gpus)
         self.files = Files(out)
         self.seats = Seats(self.workers, out, seats)
         self.dispatch = Dispatch(self.held, self.workers, self.seats, self.files, out)
@@ -48,7 +50,7 @@ class Core:
     def handle(self, event: on.Event, now: int) -> list[Command]:
         """What follows from an event at `now` (monotonic ns). The list is the caller's."""
         self._handlers[type(event)](event, now)
-        if self.leaving:
+        if self.leaving or self.unwilling:
             self._give_back_held()
         self.dispatch.feed()
         commands = self._out[:]
@@ -82,7 +84,7 @@ class Core:
             on.AttemptsAssigned: self._assigned,
             on.Ticked: lambda event, now: self.watch.tick(event.words, now),
             on.Attached: lambda event, now: self.dispatch.prefork(min(self.workers.slots, PREFORK_MAX)),
-            on.ComputationGiven: lambda event, now: prepare.given(event.session, event.computation),
+            on.ComputationGiven: lambda event, now: prepare.given(event.session, event.computation, event.epoch),
             on.FilesPlaced: lambda event, now: prepare.placed(event.session, event.computation),
             on.SetupDone: lambda event, now: prepare.set_up(event.session, event.environment),
             on.SetupFailed: lambda event, now: prepare.not_set_up(event.session, event.environment, event.failure),
@@ -96,8 +98,9 @@ class Core:
             on.SessionCleaned: lambda event, now: prepare.session_cleaned(event.session, event.problems),
             on.ReturnAsked: lambda event, now: self.fates.give_back(event.tokens),
             on.StopAsked: lambda event, now: self.fates.stop(event.tokens, event.now, now),
-            on.SlotsSet: lambda event, now: self.dispatch.resize(max(event.slots, 0)),
+            on.SlotsSet: self._resize,
             on.LeaveAsked: self._leave,
+            on.Ousted: lambda event, now: self.fates.oust(event.reason, now),
             on.HeldAsked: self._tell_held,
             on.WorkerBorn: self._born,
             on.TakenBack: self._taken_back,
@@ -110,7 +113,7 @@ class Core:
             on.ProvisionalSent: self._provisional,
             on.FileSending: lambda event, now: files.sending(event.token),
             on.FileSent: lambda event, now: files.sent(event.token, event.name, event.file, now),
-            on.OutputsCollected: lambda event, now: files.collected(event.token, event.files, now),
+            on.OutputsCollected: files.collected,
             on.BeatDue: self._beat,
         }
 
@@ -120,6 +123,9 @@ class Core:
             self._out.append(Send(Returned(event.tokens, "computation unknown here")))
             return
         batch = Batch(definition, event.options, event.tokens, event.lengths, event.body)
+        if gpus_of(event.options) > self.workers.gpus.count:
+            self.preparation.lacks_gpus(batch, self.workers.gpus.count, now)
+            return
         for part in batch.split(event.apart) if event.apart else [batch]:
             self.preparation.admit(part)
 
@@ -128,9 +134,19 @@ class Core:
         if not self.leaving:
             self.leaving, self.reason = True, event.reason
             self._out.append(Send(Leaving(event.reason)))
-            flying = [token for worker in self.workers.busy_ones() for token in worker.tokens()]
-            if flying:
-                self.fates.give_back(flying)
+            self._give_back_flying()
+
+    def _resize(self, event: on.SlotsSet, now: int) -> None:
+        """What needs more than there is now can go elsewhere."""
+        self.dispatch.resize(max(event.slots, 0))
+        large = self.held.larger_than(self.workers.capacity) if event.slots > 0 else []
+        if large:
+            self.fates.give_back(large)
+
+    def _give_back_flying(self) -> None:
+        flying = [token for worker in self.workers.busy_ones() for token in worker.tokens()]
+        if flying:
+            self.fates.give_back(flying)
 
     def _give_back_held(self) -> None:
         tokens = self.held.tokens()
@@ -198,7 +214,12 @@ class Core:
         running = self._running(event.words)
         held = self._not_among(running)[:HELD_TOLD_MAX] if event.first else []
         pids = [worker.pid for worker in self.workers if worker.pid]
-        self._out.append(Send(Heartbeat(event.number, held, running, event.load, pids, event.pids)))
+        begins, self.unwilling = bool(event.unwilling and not self.unwilling), event.unwilling
+        epochs = self.computations.epochs()
+        beat = Heartbeat(event.number, held, running, event.load, pids, event.pids, epochs, self.unwilling)
+        self._out.append(Send(beat))
+        if begins:
+            self._give_back_flying()
         self._dismiss_idle(now)
 
     def _tell_held(self, event: on.HeldAsked, now: int) -> None:

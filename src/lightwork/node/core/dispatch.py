@@ -4,7 +4,8 @@
         ^                    |
         +----- take back ----+   (what waits behind a job that runs long, or while other slots are idle)
 
-Idle slots come first; then busy workers are topped up to their window, half a window at a time so that frames stay
+What came first starts first, as far as there is room; nothing overtakes, so that what needs much gets it. Idle slots
+come first; then busy workers are topped up to their window, half a window at a time so that frames stay
 large. What is held is shared out evenly, so that the last jobs of many do not queue up behind one worker.
 """
 
@@ -15,6 +16,7 @@ from lightwork.node.core.commands import Command, Fork, Load, Quit, Run, SpawnPr
 from lightwork.node.core.computations import Definition, Environment
 from lightwork.node.core.files import Files
 from lightwork.node.core.held import Batch, Held
+from lightwork.node.core.needs import SLOT, cpus_of, gpus_of, plain
 from lightwork.node.core.seats import Seats
 from lightwork.node.core.workers import Worker, Workers
 from lightwork.wire.messages import JobOptions
@@ -43,14 +45,14 @@ class Dispatch:
         """Hand out what can be handed out now."""
         self.looking = False
         ready = self._held.ready
-        if self._workers.busy > self._workers.slots:
+        if self._workers.used > self._workers.capacity:
             return  # there were more slots once
         if ready:
             self._share = -(-self._held.count // max(self._workers.slots, 1))
             self._given.clear()
         while ready:
             batch = ready[0]
-            worker = self._free_worker(batch.definition) or self._roomy_worker(batch.definition)
+            worker = self._worker_for(batch)
             if worker is None:
                 return
             flight = self._next_flight(batch, worker)
@@ -77,7 +79,7 @@ class Dispatch:
     @property
     def slots_idle(self) -> bool:
         """Whether slots have nothing to do."""
-        return self._workers.busy < self._workers.slots and not self._held.ready
+        return self._workers.used + SLOT <= self._workers.capacity and not self._held.ready
 
     def take_back(self, worker: Worker) -> None:
         """Ask for all that this worker has not started."""
@@ -88,7 +90,7 @@ class Dispatch:
     def resize(self, slots: int) -> None:
         """Use so many slots. Where more are busy, only what has started goes on there; idle workers beyond them go."""
         self._workers.resize(slots)
-        if self._workers.busy > slots:
+        if self._workers.used > self._workers.capacity:
             for worker in self._workers.busy_ones():
                 if not worker.program:
                     self.take_back(worker)
@@ -106,9 +108,22 @@ class Dispatch:
         for _ in range(count):
             self._out.append(Fork(self._workers.add().number))
 
-    def _free_worker(self, definition: Definition) -> Worker | None:
-        """A worker without work for a free slot, if there is one."""
-        if self._workers.busy >= self._workers.slots:
+    def _worker_for(self, batch: Batch) -> Worker | None:
+        """Who takes the next of these, if there is room."""
+        options = batch.options
+        if plain(options):
+            return self._free_worker(batch.definition, SLOT) or self._roomy_worker(batch.definition)
+        if gpus_of(options) > self._workers.gpus.free:
+            return None
+        return self._free_worker(batch.definition, cpus_of(options))
+
+    def could_start(self, batch: Batch) -> bool:
+        """Whether there is room for the next of these. (For tests.)"""
+        return self._workers.fits(cpus_of(batch.options)) and gpus_of(batch.options) <= self._workers.gpus.free
+
+    def _free_worker(self, definition: Definition, cpus: int) -> Worker | None:
+        """A worker without work, if there is room for what needs so much."""
+        if not self._workers.fits(cpus):
             return None
         environment = definition.environment
         if definition.program:
@@ -147,11 +162,13 @@ class Dispatch:
     @staticmethod
     def _may_queue(worker: Worker) -> bool:
         """Whether more may be put behind what it runs: not behind a long job, nor in a pipe that is being emptied."""
-        return not (worker.leaving or worker.taking_back or worker.program or worker.verdict or worker.told)
+        if worker.leaving or worker.taking_back or worker.program or worker.verdict or worker.told:
+            return False
+        return worker.cpus == SLOT and not worker.gpus
 
     def _next_flight(self, batch: Batch, worker: Worker) -> Batch:
         definition = batch.definition
-        if definition.program or definition.fresh or needs_directory(batch.options):
+        if definition.program or definition.fresh or needs_directory(batch.options) or not plain(batch.options):
             return batch.take(1)
         left = self._share - self._given.get(worker.number, 0)
         count = max(1, min(len(batch), definition.window - worker.load, left, BATCH_JOBS_MAX))
@@ -164,6 +181,8 @@ class Dispatch:
         self._held.count -= len(flight)
         self._given[worker.number] = self._given.get(worker.number, 0) + len(flight)
         self._workers.sent(worker, flight)
+        if flight.options.resources:
+            worker.gpus = self._workers.gpus.take(gpus_of(flight.options))
         if needs_directory(flight.options):
             self._files.watch(flight.tokens[0], flight.options)
         if definition.program:
@@ -175,7 +194,8 @@ class Dispatch:
             self._out.append(self._load(worker, definition))
             worker.loaded.add(definition.slot)
         tokens, lengths = flight.tokens, flight.lengths
-        self._out.append(Run(worker.number, definition.slot, tokens, lengths, flight.options, flight.body))
+        options, gpus = flight.options, worker.gpus
+        self._out.append(Run(worker.number, definition.slot, tokens, lengths, options, flight.body, gpus))
         if definition.fresh:
             self._workers.leave(worker)
 
@@ -187,11 +207,9 @@ class Dispatch:
     @staticmethod
     def _program(worker: Worker, flight: Batch) -> SpawnProgram:
         definition, name = flight.definition, flight.definition.environment.name
-        token, length = flight.tokens[0], flight.lengths[0]
-        computation = definition.computation
-        return SpawnProgram(
-            worker.number, token, definition.session, computation, name, flight.options, length, flight.body
-        )
+        token, length, session = flight.tokens[0], flight.lengths[0], definition.session
+        options, body, gpus = flight.options, flight.body, worker.gpus
+        return SpawnProgram(worker.number, token, session, definition.computation, name, options, length, body, gpus)
 
 
 def needs_directory(options: JobOptions) -> bool:

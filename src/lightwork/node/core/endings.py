@@ -43,6 +43,7 @@ SIGNALS = {
     25: "SIGXFSZ",
     31: "SIGSYS",
 }
+OUSTED = -1  # no end of the job's own: it was ended here, and is lost without its fault
 TYPES = {TIMED_OUT: "JobTimeout", OUT_OF_MEMORY: "JobOutOfMemory", CANCELLED: "JobCancelled", DIED: "WorkerDied"}
 
 
@@ -115,6 +116,11 @@ def too_large(token: int, options: JobOptions, used: int) -> Verdict:
     """It and its children use more memory than allowed."""
     message = f"the job used {size(used)} of memory; its limit is {size(options.memory_bytes)}"
     return Verdict(token, OUT_OF_MEMORY, message)
+
+
+def ousted(token: int, reason: str) -> Verdict:
+    """Its node's owner wants the node back; elsewhere it may run again."""
+    return Verdict(token, OUSTED, reason, kill=False)
 
 
 def cancelled(token: int, now: bool) -> Verdict:

@@ -21,6 +21,7 @@ class ComputationGiven(Event):
 
     session: str
     computation: Computation
+    epoch: int = 0
 
 
 class AttemptsAssigned(Event):
@@ -65,6 +66,12 @@ class LeaveAsked(Event):
     """The node's owner wants it back: what runs may end, nothing else starts."""
 
     reason: str = ""
+
+
+class Ousted(Event):
+    """The node's owner wants it empty: what runs is ended, nobody's fault, and nothing is kept of what waits."""
+
+    reason: str
 
 
 # --- preparing ---
@@ -229,10 +236,11 @@ class KeeperDied(Event):
 
 
 class OutputsCollected(Event):
-    """The files that an ended attempt left are in the spool."""
+    """The files that an ended attempt left are in the spool; or why they must not be sent."""
 
     token: int
     files: list[File]
+    failure: dict[str, bytes] = {}
 
 
 class FileSending(Event):
@@ -283,13 +291,15 @@ class MemoryMeasured(Event):
 
 
 class BeatDue(Event):
-    """It is time to tell the scheduler the truth; for the first time after we joined it also what is held."""
+    """It is time to tell the scheduler the truth; for the first time after we joined it also what is held. `unwilling`:
+    why the node's owner wants nothing new to start from now on; what has not started is given back."""
 
     number: int
     words: list[Word]
     load: Load
     pids: dict[str, int] = {}
     first: bool = False
+    unwilling: str = ""
 
 
 class HeldAsked(Event):

@@ -6,18 +6,30 @@ stand first in line again; they keep their tokens.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lightwork.node.core import events as on
 from lightwork.node.core.commands import Command, Kill, Quit, Send
 from lightwork.node.core.computations import Stage
 from lightwork.node.core.dispatch import Dispatch
-from lightwork.node.core.endings import NOT_STARTED, cancelled, lost, not_run, own_death, program_end, sentenced
-from lightwork.node.core.files import End, Files, select
+from lightwork.node.core.endings import (
+    NOT_STARTED,
+    OUSTED,
+    cancelled,
+    lost,
+    not_run,
+    ousted,
+    own_death,
+    program_end,
+    sentenced,
+)
+from lightwork.node.core.files import End, Files, without
 from lightwork.node.core.held import Batch, Held
 from lightwork.node.core.preparation import Preparation
 from lightwork.node.core.watch import Watch
-from lightwork.node.core.workers import Worker, Workers
+from lightwork.node.core.workers import Verdict, Worker, Workers
 from lightwork.wire.messages import Died, Ended
-from lightwork.wire.outcome import APART, CANCELLED, ENVELOPE, IN_ARENA, KIND_MASK, NOT_RUN, REVOKED
+from lightwork.wire.outcome import APART, CANCELLED, ENVELOPE, IN_ARENA, KIND_MASK, NOT_RUN, RETURNED, REVOKED
 
 
 class Fates:
@@ -42,11 +54,12 @@ class Fates:
         self._out = out
         self._stops: dict[int, bool] = {}  # in flight, to be ended; value: at once
         self._asked: set[int] = set()  # in flight, to be given back
+        self._ousts: dict[int, str] = {}  # in flight: to be ended if it has started, and why; else given back
 
     @property
     def ordered(self) -> set[int]:
         """Attempts in flight that somebody wants ended or back."""
-        return self._stops.keys() | self._asked
+        return self._stops.keys() | self._asked | self._ousts.keys()
 
     # --- by their own word ---
 
@@ -64,7 +77,10 @@ class Fates:
         definition.measured(len(tokens), sum(event.durations_ns))
         definition.environment.deaths = 0
         worker.told = 0
+        verdict = worker.verdict
         self._after_end(worker, tokens)
+        if verdict is not None and verdict.kind == OUSTED:
+            event = self._without_ousted(event, verdict, now)
         if definition.stage is Stage.FAILED:
             event = self._without_unloaded(event)
         if self._files.concern(event.tokens):
@@ -80,23 +96,19 @@ class Fates:
         """Orders about attempts that were faster than the order."""
         if worker.verdict is not None and worker.verdict.token in tokens and worker.verdict.step < 2:
             worker.verdict = None
-        if self._stops:
-            for token in tokens:
-                self._stops.pop(token, None)
-        if self._asked:
-            self._asked.difference_update(tokens)
+        if self._stops or self._asked or self._ousts:
+            self._forget_orders(tokens)
+
+    def _forget_orders(self, tokens: Iterable[int]) -> None:
+        for token in tokens:
+            self._stops.pop(token, None)
+            self._asked.discard(token)
+            self._ousts.pop(token, None)
 
     def _without_skipped(self, worker: Worker, event: on.JobsEnded, now: int) -> on.JobsEnded:
         """What the worker skipped was given back already; or it is now, where we took it for started or were slower."""
-        kept, parts, at, again = [], [], 0, set()
-        for index, (status, length) in enumerate(zip(event.statuses, event.lengths, strict=True)):
-            if status & KIND_MASK == REVOKED:
-                if not worker.skipped(event.tokens[index]):
-                    again.add(event.tokens[index])
-            else:
-                kept.append(index)
-                parts.append(event.body[at : at + length])
-            at += length
+        gone = {index for index, status in enumerate(event.statuses) if status & KIND_MASK == REVOKED}
+        again = {token for index in sorted(gone) if not worker.skipped(token := event.tokens[index])}
         if again:
             verdict = worker.verdict
             if verdict is not None and verdict.token in again:  # we were about to end what has not begun
@@ -104,7 +116,24 @@ class Fates:
                 if verdict.kind == CANCELLED:
                     self._stops[verdict.token] = verdict.kill
             self._cut(worker, set(worker.tokens()) - again, now)
-        return select(event, kept, b"".join(parts))
+        return without(event, gone)
+
+    def _without_ousted(self, event: on.JobsEnded, verdict: Verdict, now: int) -> on.JobsEnded:
+        """What we have interrupted did not end by itself, whatever it says; but one that returned did its work."""
+        token = verdict.token
+        if token not in event.tokens or not verdict.step:
+            return event
+        index = event.tokens.index(token)
+        if event.statuses[index] & KIND_MASK == RETURNED:
+            return event
+        self._lost(token, verdict.message, now - event.starts_ns[index])
+        return without(event, {index})
+
+    def _lost(self, token: int, why: str, age: int, blame: bytes = b"") -> None:
+        """It ended without a word of its own; `blame`: how, if that was its fault."""
+        self._files.died(token)
+        outcome = blame or lost(why)
+        self._out.append(Send(Died([token], bool(blame), [age], [len(outcome)]), outcome))
 
     def _without_unloaded(self, event: on.JobsEnded) -> on.JobsEnded:
         """The computation cannot be loaded here: what the worker says of its jobs is less than what we know."""
@@ -113,13 +142,7 @@ class Fates:
             return event
         tokens = [event.tokens[index] for index in sorted(gone)]
         self._files.give_back(tokens, "the computation failed on this node")
-        kept, parts, at = [], [], 0
-        for index, length in enumerate(event.lengths):
-            if index not in gone:
-                kept.append(index)
-                parts.append(event.body[at : at + length])
-            at += length
-        return select(event, kept, b"".join(parts))
+        return without(event, gone)
 
     def distrust(self, worker: Worker) -> None:
         """Its ring names attempts that it was not sent: its memory is no longer its own."""
@@ -145,6 +168,8 @@ class Fates:
         if running and event.started in self._stops:
             at_once = self._stops.pop(event.started)
             worker.verdict = verdict = cancelled(event.started, at_once)
+        elif running and event.started in self._ousts and verdict is None:
+            worker.verdict = verdict = ousted(event.started, self._ousts.pop(event.started))
         if running and verdict is not None and verdict.token == event.started:
             self._watch.execute(worker, now)
 
@@ -177,14 +202,13 @@ class Fates:
             self._never_started(stopped, now)
         asked = [token for token in batch.waiting() if token in self._asked]
         if asked:
-            self._asked.difference_update(asked)
+            self._forget_orders(asked)
             self._files.give_back(asked, "revoked")
         return batch.without({*stopped, *asked})[0] if stopped or asked else batch
 
     def _never_started(self, tokens: list[int], now: int) -> None:
+        self._forget_orders(tokens)
         for token in tokens:
-            self._stops.pop(token, None)
-            self._asked.discard(token)
             self._files.end(End(token, CANCELLED | ENVELOPE, 0, 0, NOT_STARTED), now)
 
     def _emptied(self, worker: Worker, now: int) -> None:
@@ -211,19 +235,18 @@ class Fates:
 
     def _died_running(self, worker: Worker, event: on.WorkerDied, now: int) -> None:
         token = worker.first
-        self._stops.pop(token, None)
-        self._asked.discard(token)
+        self._forget_orders([token])
         age = max(now - event.started_ns, 0) if event.started_ns else 0
         if worker.flights[0].definition.stage is Stage.GONE:
             self._files.died(token)
+        elif _was_ousted(worker, event):
+            self._lost(token, worker.verdict.message if worker.verdict is not None else "", age)
         elif worker.program and not event.with_keeper:
             self._files.end(End(token, *_timed(program_end(worker.verdict, event.death), event.started_ns, age)), now)
         elif worker.verdict is not None and worker.verdict.token == token:
             self._files.end(End(token, *_timed(sentenced(worker.verdict, event.death), event.started_ns, age)), now)
         else:
-            outcome = lost("its keeper died") if event.with_keeper else own_death(event.death)
-            self._files.died(token)
-            self._out.append(Send(Died([token], not event.with_keeper, [age], [len(outcome)]), outcome))
+            self._lost(token, "its keeper died", age, b"" if event.with_keeper else own_death(event.death))
 
     def not_spawned(self, worker: Worker, failure: dict[str, bytes], now: int) -> None:
         """A program could not be started, or a worker: what that was sent goes to another."""
@@ -243,9 +266,8 @@ class Fates:
         if not worker.load:
             self._emptied(worker, now)
         status, outcome = not_run(failure)
+        self._forget_orders(tokens)
         for token in tokens:
-            self._stops.pop(token, None)
-            self._asked.discard(token)
             self._files.end(End(token, status, 0, 0, outcome), now)
 
     # --- by order ---
@@ -280,6 +302,17 @@ class Fates:
             worker.verdict = cancelled(worker.first, at_once)
             self._watch.execute(worker, now)
 
+    def oust(self, reason: str, now: int) -> None:
+        """End all that runs here; what has not started goes back."""
+        busy = self._workers.busy_ones()
+        for worker in busy:
+            if not worker.program:
+                self._ousts.update(dict.fromkeys(worker.tokens(), reason))
+            elif worker.verdict is None:
+                worker.verdict = ousted(worker.first, reason)
+                self._watch.execute(worker, now)
+        self.give_back([*self._held.tokens(), *(token for worker in busy for token in worker.tokens())])
+
     def give_back(self, tokens: list[int]) -> None:
         """Return those that have not started."""
         wanted = set(tokens)
@@ -293,6 +326,15 @@ class Fates:
                 self._dispatch.take_back(worker)
         if waiting or not flying:
             self._files.give_back(waiting, "revoked")
+
+
+def _was_ousted(worker: Worker, event: on.WorkerDied) -> bool:
+    """Whether it was ended for its node's owner: but a program that took our signal and still exited with 0 did not
+    need that."""
+    verdict, death = worker.verdict, event.death
+    if verdict is None or verdict.kind != OUSTED or event.with_keeper:
+        return False
+    return not worker.program or bool(death.exit_code or death.signal)
 
 
 def _timed(end: tuple[int, bytes], start_ns: int, age: int) -> tuple[int, int, int, bytes]:

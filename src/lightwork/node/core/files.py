@@ -9,13 +9,24 @@ goes back, its directory and its argument go.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
 from lightwork.node.core.commands import CollectOutputs, Command, ForgetJob, FreeArgument, Send
-from lightwork.node.core.events import JobsEnded
+from lightwork.node.core.events import JobsEnded, OutputsCollected
 from lightwork.wire.messages import AttemptFile, Ended, File, JobOptions, Returned
+from lightwork.wire.outcome import (
+    APART,
+    ENVELOPE,
+    IN_ARENA,
+    KIND_MASK,
+    RAISED,
+    RETURNED,
+    Outcome,
+    decode_outcome,
+    encode_outcome,
+)
 
 
 class End(Struct):
@@ -105,12 +116,21 @@ class Files:
         else:
             self._tell(end, now)
 
-    def collected(self, token: int, files: list[File], now: int) -> None:
-        """Its outputs are in the spool."""
+    def collected(self, event: OutputsCollected, now: int) -> None:
+        """Its outputs are in the spool; or they are too large, and that is how it ended."""
+        token = event.token
         if token in self._ends:
-            self._ends[token].files = files
+            self._ends[token].files = event.files
+            if event.failure:
+                self._failed_at_last(self._ends[token], event.failure)
         self._out.append(ForgetJob(token))
         self._one_less(token, now)
+
+    def _failed_at_last(self, end: End, failure: dict[str, bytes]) -> None:
+        """What it returned is of no use then; a large value stays, for it must be freed by whoever is told of it."""
+        if end.status & KIND_MASK == RETURNED and not end.status & (IN_ARENA | APART):
+            told = decode_outcome(end.outcome) if end.status & ENVELOPE else Outcome(end.outcome)
+            end.status, end.outcome = RAISED | ENVELOPE, encode_outcome(told._replace(value=b"", failure=failure))
 
     def give_back(self, tokens: list[int], reason: str) -> None:
         """These have not started, or not to any purpose: somebody else may have them, and nothing of them stays."""
@@ -146,6 +166,17 @@ class Files:
         files = [(0, end.files)] if end.files else []
         message = Ended([end.token], [end.status], [age], [end.duration_ns], [len(end.outcome)], files)
         self._out.append(Send(message, end.outcome))
+
+
+def without(event: JobsEnded, gone: Collection[int]) -> JobsEnded:
+    """All records but those at these indices."""
+    kept, parts, at = [], [], 0
+    for index, length in enumerate(event.lengths):
+        if index not in gone:
+            kept.append(index)
+            parts.append(event.body[at : at + length])
+        at += length
+    return select(event, kept, b"".join(parts))
 
 
 def select(event: JobsEnded, kept: list[int], body: bytes) -> JobsEnded:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from lightwork.node.core.computations import Definition
+from lightwork.node.core.needs import cpus_of
 from lightwork.wire.channel import IN_ARENA_BIT
 from lightwork.wire.messages import JobOptions
 
@@ -163,6 +164,10 @@ class Held:
         """Take out all of these computations."""
         ids = {id(definition) for definition in definitions}
         return self.remove({token for batch in self._all() if id(batch.definition) in ids for token in batch.waiting()})
+
+    def larger_than(self, capacity: int) -> list[int]:
+        """Those that need more than so much room."""
+        return [token for one in self._all() if cpus_of(one.options) > capacity for token in one.waiting()]
 
     def tokens(self) -> list[int]:
         """All that wait here."""

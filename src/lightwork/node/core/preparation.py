@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lightwork.kit.text import count
 from lightwork.node.core import events as on
 from lightwork.node.core.commands import (
     CleanSession,
@@ -18,7 +19,8 @@ from lightwork.node.core.computations import Computations, Definition, Environme
 from lightwork.node.core.endings import not_run
 from lightwork.node.core.files import End, Files
 from lightwork.node.core.held import Batch, Held
-from lightwork.node.core.interpreters import OWN, Interpreters
+from lightwork.node.core.interpreters import ANY, OWN, Interpreters
+from lightwork.node.core.needs import gpus_of
 from lightwork.node.core.seats import Seats
 from lightwork.node.core.workers import Workers
 from lightwork.wire.messages import Computation, Prepared, Released
@@ -49,12 +51,14 @@ class Preparation:
 
     # --- computations ---
 
-    def given(self, session: str, computation: Computation) -> None:
+    def given(self, session: str, computation: Computation, epoch: int = 0) -> None:
         """The scheduler wants a computation ready; told twice, it hears twice how it stands."""
         known = self._computations.get(session, computation.digest)
         if known is None:
-            self._prepare(session, computation)
-        elif known.stage in (Stage.READY, Stage.FAILED):
+            self._prepare(session, computation, epoch)
+            return
+        known.epoch = max(known.epoch, epoch)
+        if known.stage in (Stage.READY, Stage.FAILED):
             self._tell(known)
 
     def placed(self, session: str, digest: str) -> None:
@@ -181,6 +185,12 @@ class Preparation:
             batch.arrived(event.payload, event.in_arena)
             self.admit(batch)
 
+    def lacks_gpus(self, batch: Batch, here: int, now: int) -> None:
+        """It needs more than this node has."""
+        wanted = gpus_of(batch.options)
+        text = f"the job needs {count(wanted, 'gpu')}; this node has {here}"
+        self._not_run(batch, {"type": b"CannotBePlaced", "message": text.encode()}, now)
+
     def _not_run(self, batch: Batch, failure: dict[str, bytes], now: int) -> None:
         status, outcome = not_run(failure)
         for token in batch.waiting():
@@ -210,12 +220,13 @@ class Preparation:
 
     # --- steps ---
 
-    def _prepare(self, session: str, computation: Computation) -> None:
+    def _prepare(self, session: str, computation: Computation, epoch: int) -> None:
         python = self.interpreters.choose(computation)
+        definition = self._computations.add(session, computation, ANY if python is None else python)
+        definition.epoch = epoch
         if python is None:
-            self._fail(self._computations.add(session, computation), self.interpreters.refusal(computation))
+            self._fail(definition, self.interpreters.refusal(computation))
             return
-        definition = self._computations.add(session, computation, python)
         environment = definition.environment
         self._seats.give(definition)
         self._out.append(PlaceFiles(session, computation, environment.name, max(environment.python, OWN)))
@@ -255,4 +266,4 @@ class Preparation:
     def _tell(self, definition: Definition) -> None:
         ready = definition.stage is Stage.READY
         digest = definition.computation.digest
-        self._out.append(Send(Prepared(definition.session, digest, ready, definition.failure)))
+        self._out.append(Send(Prepared(definition.session, digest, ready, definition.failure, definition.epoch)))

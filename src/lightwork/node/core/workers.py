@@ -18,6 +18,7 @@ from msgspec import Struct
 from lightwork.node.core.computations import Environment
 from lightwork.node.core.held import LENGTH_MASK, Batch
 from lightwork.node.core.interpreters import OWN
+from lightwork.node.core.needs import SLOT, Gpus, cpus_of
 
 
 class Verdict(Struct):
@@ -51,6 +52,8 @@ class Worker(Struct, eq=False):
     verdict: Verdict | None = None
     idle_since_ns: int = 0
     measured_ns: int = 0  # when its memory was last asked for
+    cpus: int = SLOT  # that its attempts need, one after the other
+    gpus: tuple[int, ...] = ()  # that its attempt has
 
     @property
     def first(self) -> int:
@@ -121,12 +124,14 @@ class Worker(Struct, eq=False):
 
 
 class Workers:
-    """All workers of this node. `busy` counts those with attempts in flight: never more than `slots`, unless there were
-    more of these; `allowed` is that limit."""
+    """All workers of this node. `busy` counts those with attempts in flight. What these need together, `used`, is never
+    more than all slots have, unless there were more of these, or one is large, and alone: `allowed` is that limit."""
 
-    def __init__(self, slots: int) -> None:
-        self.slots = self.allowed = slots
-        self.busy = 0
+    def __init__(self, slots: int, gpus: int = 0) -> None:
+        self.slots = slots
+        self.capacity = self.allowed = slots * SLOT
+        self.busy = self.used = 0
+        self.gpus = Gpus(gpus)
         self._all: dict[int, Worker] = {}
         self._idle: dict[int, Worker] = {}  # the longest idle first
         self._numbers = 0
@@ -161,12 +166,20 @@ class Workers:
         del self._all[worker.number]
         self._idle.pop(worker.number, None)
         if worker.load:
-            self._one_less()
+            self._one_less(worker)
+
+    def fits(self, cpus: int) -> bool:
+        """Whether there is room for an attempt that needs so much. One that needs more than there is runs alone."""
+        return self.used + cpus <= self.capacity or (not self.used and self.capacity > 0)
 
     def sent(self, worker: Worker, flight: Batch) -> None:
         """These attempts are in flight now."""
         if not worker.load:
             self.busy += 1
+            worker.cpus = cpus_of(flight.options)
+            self.used += worker.cpus
+            if self.used > self.allowed and self.busy == 1:
+                self.allowed = self.used
             self._idle.pop(worker.number, None)
         count = len(flight)
         worker.flights.append(flight)
@@ -175,7 +188,7 @@ class Workers:
 
     def emptied(self, worker: Worker, now: int) -> None:
         """Its last attempt in flight is gone. (So a take-back that is under way would find nothing but later ones.)"""
-        self._one_less()
+        self._one_less(worker)
         worker.taking_back = 0
         if not worker.leaving and not worker.program:
             worker.idle_since_ns = now
@@ -183,13 +196,17 @@ class Workers:
 
     def resize(self, slots: int) -> None:
         """Use so many slots from now on; those beyond that are busy stay so until they are done."""
-        self.slots = slots
-        self.allowed = max(slots, self.busy)
+        self.slots, self.capacity = slots, slots * SLOT
+        self.allowed = max(self.capacity, self.used)
 
-    def _one_less(self) -> None:
+    def _one_less(self, worker: Worker) -> None:
         self.busy -= 1
-        if self.allowed > self.slots:
-            self.allowed = max(self.slots, self.busy)
+        self.used -= worker.cpus
+        if worker.gpus:
+            self.gpus.give_back(worker.gpus)
+            worker.gpus = ()
+        if self.allowed > self.capacity:
+            self.allowed = max(self.capacity, self.used)
 
     def leave(self, worker: Worker) -> None:
         """It shall get nothing more."""

@@ -29,6 +29,7 @@ from lightwork.model.errors import LightworkError
 from lightwork.node.core import events as on
 from lightwork.node.core.commands import Command
 from lightwork.node.core.core import Core
+from lightwork.node.service import gpus
 from lightwork.node.service.custody import Custody
 from lightwork.node.service.directories import KEPT, Directories
 from lightwork.node.service.durable import harvest_all, leave_custody, nobody
@@ -36,18 +37,19 @@ from lightwork.node.service.era import Era
 from lightwork.node.service.failed import UNIMPORTANT, consequence
 from lightwork.node.service.hands import Hands
 from lightwork.node.service.hardware import LoadMeter, ask_gpus, hardware
+from lightwork.node.service.house_rules import USUAL, HouseRules
 from lightwork.node.service.inbox import Inbox
 from lightwork.node.service.interpreters import Interpreters
 from lightwork.node.service.keeper_spawn import NO_ARENAS, Arenas, KeeperProcess
 from lightwork.node.service.lock import LOCK_NAME, Lock
+from lightwork.node.service.offer import address_of, offer
 from lightwork.node.service.processes import become_subreaper
 from lightwork.node.service.siblings import remove_dead_siblings
 from lightwork.node.service.stale import News, settle
 from lightwork.store.arena import Arena
-from lightwork.transport.address import host_of
 from lightwork.transport.link import Batch, Link, Receiver
 from lightwork.wire.frames import Buffer
-from lightwork.wire.messages import Hardware, Message, NodeNotice, NodeReady
+from lightwork.wire.messages import Message, NodeNotice, SetPolicy
 
 SIBLINGS_S = 0.5  # after the start: then directories of killed sessions are removed
 KEEP_AGAIN_S = 1.0  # until a disk that was full is tried again
@@ -74,6 +76,7 @@ class AgentOptions(Struct):
     era: Era | None = None  # how long it has known of all that started
     shares_memory: bool = False  # the arenas are those of the scheduler's clients
     nice: int = 0  # of everything that it starts
+    rules: HouseRules = USUAL
 
 
 class Agent(Receiver):
@@ -81,8 +84,14 @@ class Agent(Receiver):
 
     def __init__(self, options: AgentOptions, keeper: KeeperProcess | None = None) -> None:
         self.options = options
-        self.core = Core(options.slots, setup_in_worker=options.portable)
-        self.directories = Directories(options.directory, options.lasting)
+        self.hardware = hardware()
+        rules = options.rules
+        self.directories = Directories(options.directory, options.lasting, rules.user)
+        self.gpus = rules.gpus if rules.gpus is not None else gpus.names_of(len(self.hardware.gpus))
+        self.core = Core(options.slots, setup_in_worker=options.portable, gpus=len(self.gpus))
+        self.unwilling = ""  # why its owner wants nothing new to start now
+        self.on_policy: Callable[[SetPolicy], None] = self._no_policy
+        self.on_released: Callable[[str], None] = lambda session: None
         self.link: Link | None = None  # None: there is none now; see `tell`
         self.tell: Tell = nobody  # says something to the scheduler
         self.news: News = []  # of our predecessor, until somebody is told
@@ -106,7 +115,6 @@ class Agent(Receiver):
         self._joined = False  # just now: no heartbeat since
         self._over = False
         self._meter = LoadMeter(options.directory)
-        self._hardware = Hardware()
 
     # --- life ---
 
@@ -122,9 +130,8 @@ class Agent(Receiver):
         self.pythons = self.hands.pythons()
         self.news = await settle(self.directories, self.hands.interpreters.own)
         await self.harvest()
-        self._hardware = hardware()
         await self.hands.nursery.listen()
-        if not self._hardware.gpus:
+        if not self.hardware.gpus:
             spawn_task(self._find_gpus(), "find gpus")
 
     async def harvest(self) -> None:
@@ -133,7 +140,8 @@ class Agent(Receiver):
         if not (options.directory / KEPT).exists():
             return
         loop = asyncio.get_running_loop()
-        self.damaged(await loop.run_in_executor(None, harvest_all, options.directory, options.lasting))
+        where = options.directory, options.lasting, options.rules.user
+        self.damaged(await loop.run_in_executor(None, harvest_all, *where))
 
     def damaged(self, problems: list[str]) -> None:
         """What was kept is not whole: from now on nobody knows any more what had started here."""
@@ -144,31 +152,13 @@ class Agent(Receiver):
 
     def attach(self, link: Link) -> None:
         """The scheduler is at the other end of this link, which is up, and with it we end."""
-        link.send(self.offer(link))
+        link.send(offer(self, link))
         self.speak(link, link.send)
-
-    def offer(self, link: Link, claim: str = "", received: int = 0) -> NodeReady:
-        """What we say first on a link."""
-        options = self.options
-        return NodeReady(
-            options.name,
-            self._address(link),
-            options.slots,
-            self._hardware,
-            os.getpid(),
-            options.identity,
-            claim,
-            received,
-            options.shares_memory,
-            self.pythons,
-            options.labels,
-            options.era.name if options.era is not None else "",
-        )
 
     def speak(self, link: Link, tell: Tell) -> None:
         """The scheduler listens: `tell` says something to it, over this link or later ones."""
         self.link, self.tell = link, tell
-        self.hands.sites.address = self._address(link)
+        self.hands.sites.address = address_of(self.options, link)
         self.hands.fetching.linked(link)
         news, self.news = self.news, []
         for message, body in news:
@@ -180,10 +170,6 @@ class Agent(Receiver):
             self._siblings = asyncio.get_running_loop().call_later(SIBLINGS_S, self._look_for_siblings)
         if self._beat is None:
             self._beat = asyncio.get_running_loop().call_later(self.beat_s, self._heartbeat)
-
-    def _address(self, link: Link) -> str:
-        """Ours, as the scheduler sees it."""
-        return self.options.address or host_of(link.local_address)
 
     async def stop(self) -> None:
         """End all workers and programs, and leave nothing behind. Returns when it is done."""
@@ -305,6 +291,16 @@ class Agent(Receiver):
             link.abort()
         spawn_task(self.stop(), "stop the agent")  # then `stopped` tells our host
 
+    def set_unwilling(self, why: str) -> None:
+        """From now on nothing new starts, and what has not started goes back; "": it may again."""
+        if why != self.unwilling:
+            self.unwilling = why
+            self._tell_truth()
+
+    def _no_policy(self, message: SetPolicy) -> None:
+        hint = "`lightwork node` makes one that can be told so"
+        self.notice("warning", "this node has no hours of its own: it lives as long as its cluster", hint)
+
     def notice(self, level: str, text: str, hint: str = "") -> None:
         """Something the users of this node should read."""
         self.tell(NodeNotice(level, text, hint), b"")
@@ -334,14 +330,18 @@ class Agent(Receiver):
 
     def _heartbeat(self) -> None:
         self._beat = asyncio.get_running_loop().call_later(self.beat_s, self._heartbeat)
+        self._tell_truth()
+
+    def _tell_truth(self) -> None:
         self._beats += 1
         first = self._joined and self.link is not None
         self._joined = self._joined and not first
-        self.post(on.BeatDue(self._beats, self.hands.words(), self._meter.read(), self.pids, first))
+        words, load = self.hands.words(), self._meter.read()
+        self.post(on.BeatDue(self._beats, words, load, self.pids, first, self.unwilling))
 
     async def _find_gpus(self) -> None:
         """For the next scheduler: nothing waits for this."""
-        self._hardware = structs.replace(self._hardware, gpus=await ask_gpus())
+        self.hardware = structs.replace(self.hardware, gpus=await ask_gpus())
 
 
 def _report(error: BaseException, what: str) -> None:

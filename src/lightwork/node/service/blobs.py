@@ -11,17 +11,21 @@ import contextlib
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
+from lightwork.node.service.cached import Cached
+from lightwork.node.service.house_rules import CACHE_BYTES
 from lightwork.node.service.incoming_blob import THREAD_FROM_BYTES, BlobError, IncomingBlob, Stream
+from lightwork.node.service.job_user import JobUser, acting_as
 from lightwork.wire.messages import File
 
-__all__ = ["BlobError", "Blobs", "check_path", "copy", "is_same"]
+__all__ = ["BlobError", "Blobs", "TooLarge", "check_path", "check_size", "copy", "is_same"]
 
 FICLONE = 0x40049409
-CACHE_MAX = 16 << 30  # what is more than this at the start goes, the oldest first
+_PIECE = 1 << 20
 
 
 class Fetcher(Protocol):
@@ -31,39 +35,46 @@ class Fetcher(Protocol):
         """Ask the scheduler for bytes."""
 
 
-class Blobs:
-    """The cache."""
+class TooLarge(BlobError):
+    """A file that this node's owner does not want to pass."""
 
-    def __init__(self, directory: Path) -> None:
+
+def check_size(path: str, size: int, most: int) -> None:
+    """TooLarge: `most` (0: any size) is less."""
+    if most and size > most:
+        raise TooLarge(f"{path} has {size:,} bytes; this node takes and sends at most {most:,} in one file")
+
+
+class Blobs:
+    """The cache. `quota`: bytes, of which those that nobody uses are deleted when there are more (cached.py); `user`:
+    whose the directories are that they are laid into."""
+
+    def __init__(
+        self, directory: Path, quota: int = CACHE_BYTES, file_max: int = 0, user: JobUser | None = None
+    ) -> None:
         self._directory = directory
+        self._file_max = file_max
+        self._user = user
+        self._cached = Cached(quota)
+        self._drafts = 0
         self._tidy()
         self._coming: dict[str, IncomingBlob] = {}
-        self._drafts = 0
-        self._of_jobs: dict[str, set[str]] = {}  # digest -> sessions whose single jobs use it
-        self._lasting: set[str] = set()  # of computations: the next session may want them again
 
-    def note(self, files: Iterable[File], session: str = "") -> None:
-        """Who wants these: the jobs of a session, or a computation."""
-        for file in files:
-            if session:
-                self._of_jobs.setdefault(file.digest, set()).add(session)
-            else:
-                self._lasting.add(file.digest)
+    def note(self, files: Iterable[File], session: str, *, lasting: bool = False) -> None:
+        """Who wants these: single jobs of a session, or (`lasting`) a computation of it."""
+        self._cached.note(files, session, lasting)
 
     def release(self, session: str) -> None:
         """The session is over: nobody will ask for the files of its jobs again."""
-        for digest, sessions in list(self._of_jobs.items()):
-            sessions.discard(session)
-            if not sessions:
-                del self._of_jobs[digest]
-                if digest not in self._lasting:
-                    with contextlib.suppress(OSError):  # it is a cache: what cannot be deleted stays
-                        self.path(digest).unlink(missing_ok=True)
+        self._delete(self._cached.release(session))
 
     async def have(self, files: Iterable[File], fetching: Fetcher) -> None:
         """Have all of these here, each fetched once whoever else wants it. BlobError, OSError: one cannot be had."""
+        files = list(files)
         for file in files:
             check_path(file.path)
+            check_size(file.path, file.size, self._file_max)
+        self._touch(files)
         wanted = {file.digest: file for file in files if not self.path(file.digest).exists()}
         coming: list[tuple[str, IncomingBlob]] = []
         try:
@@ -107,30 +118,53 @@ class Blobs:
         self._drafts += 1
         draft = path.with_name(f".{digest}.{self._drafts}")
         sink = self._coming[digest] = IncomingBlob(path, draft, file, lambda: self._coming.pop(digest))
+        sink.done.add_done_callback(lambda done: self._arrived(file, done))
         sink.stream = fetching.fetch("blob", digest, sink)
         return sink
 
     def _tidy(self) -> None:
         """At the start, when nobody needs anything yet: no halves, and no more than there should be."""
-        found, total = [], 0
+        found = []
         for path in self._directory.glob("*"):
             with contextlib.suppress(OSError):  # it is a cache: what cannot be deleted stays
                 if path.name.startswith("."):
                     path.unlink()
                 else:
                     known = path.stat()
-                    found.append((known.st_mtime_ns, known.st_size, path))
-                    total += known.st_size
-        for _, size, path in sorted(found):
-            if total <= CACHE_MAX:
-                break
-            with contextlib.suppress(OSError):
-                path.unlink()
-                total -= size
+                    found.append((known.st_mtime_ns, known.st_size, path.name))
+        for _, size, name in sorted(found):
+            self._delete(self._cached.arrived(name, size))
+
+    def _touch(self, files: Iterable[File]) -> None:
+        """Those that are here are used again; the file's time tells so to our successor."""
+        for file in files:
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(self.path(file.digest))
+                self._delete(self._cached.arrived(file.digest, file.size))
+
+    def _arrived(self, file: File, done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self._delete(self._cached.arrived(file.digest, file.size))
+
+    def _delete(self, digests: Iterable[str]) -> None:
+        """Out of the way now; a large file may take its time to go."""
+        for digest in digests:
+            self._drafts += 1
+            gone = self._directory / f".gone.{self._drafts}"
+            with contextlib.suppress(OSError):  # it is a cache: what cannot be deleted stays
+                os.replace(self._directory / digest, gone)
+                if gone.stat().st_size < THREAD_FROM_BYTES:
+                    gone.unlink()
+                else:
+                    threading.Thread(target=_unlink, args=(gone,), daemon=True).start()
 
     def _place(self, file: File, directory: Path) -> Path | None:
         check_path(file.path)
         target = directory / file.path
+        with open(self.path(file.digest), "rb") as blob, acting_as(self._user):
+            return self._lay(blob, file, target, directory)
+
+    def _lay(self, blob: BinaryIO, file: File, target: Path, directory: Path) -> Path | None:
         if is_same(target, file):
             return None
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +172,7 @@ class Blobs:
             raise BlobError(f"{file.path} would lie outside of {directory}")
         temporary = target.with_name(f".{target.name}.{os.getpid()}")
         try:
-            copy(self.path(file.digest), temporary)
+            copy(blob, temporary)
             os.chmod(temporary, file.mode & 0o777 | 0o400)
             if file.modified_ns:
                 os.utime(temporary, ns=(file.modified_ns, file.modified_ns))
@@ -165,16 +199,38 @@ def check_path(path: str) -> None:
         raise BlobError(f"{path!r} is not a path that may be used here")
 
 
-def copy(source: Path, target: Path) -> None:
+def copy(reader: BinaryIO, target: Path) -> None:
     """A file of its own with the same content; shares blocks where the file system can."""
-    if sys.platform == "linux":
-        import fcntl
+    with open(target, "wb") as writer:
+        if sys.platform == "linux":
+            import fcntl
 
-        with open(source, "rb") as reader, open(target, "wb") as writer:
             try:
                 fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
             except OSError:  # this file system cannot
                 pass
             else:
                 return
-    shutil.copyfile(source, target)  # in the kernel, where there is a way
+            if _copied_in_kernel(reader.fileno(), writer.fileno()):
+                return
+        shutil.copyfileobj(reader, writer, _PIECE)
+
+
+def _copied_in_kernel(reader: int, writer: int) -> bool:
+    """Whether there is a way that takes no detour through us."""
+    if sys.platform == "win32":
+        return False
+    at = 0
+    try:
+        while sent := os.sendfile(writer, reader, at, 1 << 30):
+            at += sent
+    except OSError:
+        if at:
+            raise
+        return False
+    return True
+
+
+def _unlink(path: Path) -> None:
+    with contextlib.suppress(OSError):  # at the next start then
+        path.unlink()

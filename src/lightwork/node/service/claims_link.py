@@ -30,6 +30,7 @@ from lightwork.node.core.keeping import Due
 from lightwork.node.core.tenure import Phase, Tenure
 from lightwork.node.service import durable
 from lightwork.node.service.agent import Agent
+from lightwork.node.service.offer import offer
 from lightwork.transport.link import Batch, Link
 from lightwork.transport.outbox import Outbox, Received
 from lightwork.wire.frames import Buffer
@@ -73,7 +74,9 @@ class Claim:
         """What a scheduler says of itself; another life of it may have other timers."""
         self.peer = peer
         self._beat_s = self._agent.beat_s = peer.beat_ms / 1e3 or HEARTBEAT_S
-        self._tenure.pulse.lease_ns = int(peer.lease_ms * 1e6 or LEASE_S * 1e9)
+        self._lease_ns = int(peer.lease_ms * 1e6 or LEASE_S * 1e9)
+        pulse = self._tenure.pulse  # a longer one, as behind a relay, counts when the scheduler has welcomed us there
+        pulse.lease_ns = min(pulse.lease_ns or self._lease_ns, self._lease_ns)
 
     @property
     def link(self) -> Link | None:
@@ -152,6 +155,7 @@ class Claim:
 
     def _welcomed(self, link: Link, one: Welcome) -> None:
         now = monotonic_ns()
+        self._tenure.pulse.lease_ns = self._lease_ns
         self._obey(self._tenure.welcomed(link, one.resumed, one.received, one.adopts, one.epoch, now))
 
     def _acknowledge(self) -> None:
@@ -164,7 +168,7 @@ class Claim:
     def _obey(self, commands: do.Commands) -> None:
         for command in commands:
             if isinstance(command, do.Offer):
-                command.link.send(self._agent.offer(command.link, command.claim, self._inbound.count))
+                command.link.send(offer(self._agent, command.link, command.claim, self._inbound.count))
             elif isinstance(command, do.Drop):
                 self._drop(command)
             elif isinstance(command, do.Resume):
@@ -291,4 +295,5 @@ def session_of(hello: Hello) -> str:
 def named(hello: Hello) -> str:
     """A scheduler, for people."""
     where = f"{hello.user}@{hello.host}" if hello.user else hello.host
-    return " of ".join(filter(None, (hello.name or "a scheduler", where)))
+    name = " of ".join(filter(None, (hello.name or "a scheduler", where)))
+    return f"{name}, via relay {hello.via}" if hello.via else name

@@ -12,6 +12,7 @@ from pathlib import Path
 from lightwork.node.core import events as on
 from lightwork.node.service.bonds import Bonds
 from lightwork.node.service.directories import Directories
+from lightwork.node.service.house_rules import USUAL
 from lightwork.node.service.interpreters import Interpreters
 from lightwork.node.service.marked import PortableLink
 from lightwork.node.service.nursery import Key
@@ -45,6 +46,7 @@ class Crew:
         self.interpreters = interpreters
         self.links: dict[int, WorkerLink] = {}
         self.nice = 0
+        self.rules = USUAL
         self.results: Allocator | None = None
         self.bonds: Bonds | None = None  # in the claim of a durable scheduler
         self.on_trouble: Callable[[str], None] = lambda text: None
@@ -90,7 +92,10 @@ class Crew:
         return self._numbers
 
     def _ring(self, number: int) -> Ring:
-        return Ring(self._directories.ring(number), lasting=self.bonds is not None)
+        ring = Ring(self._directories.ring(number), lasting=self.bonds is not None)
+        if self.rules.user is not None:
+            self.rules.user.give(ring.path)  # in a directory that is ours
+        return ring
 
     # --- heard from links ---
 

@@ -20,6 +20,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from lightwork.node.service.job_user import JobUser, theirs
 from lightwork.node.service.process_notes import MARK, ProcessNotes
 
 KEPT = "kept"
@@ -29,8 +30,9 @@ _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 class Directories:
     """Makes and removes them."""
 
-    def __init__(self, root: Path, lasting: Path | None = None) -> None:
+    def __init__(self, root: Path, lasting: Path | None = None, user: JobUser | None = None) -> None:
         self.root = root
+        self.user = user  # who jobs run as: what these can write is theirs, and none of ours can they read
         self._lasting = lasting or root  # what is relative in `dest_path` is below it, and outlives us
         self.jobs = root / "jobs"
         self.spool = root / "spool"
@@ -44,22 +46,40 @@ class Directories:
     def make(self) -> None:
         """All of them, for this user alone."""
         self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for path in (self.jobs, self.spool, self.blobs, self.workers, self.computations):
-            path.mkdir(mode=0o700, exist_ok=True)
+        self.blobs.mkdir(mode=0o700, exist_ok=True)
+        self._pass_through(self.workers)
+        for path in (self.jobs, self.spool, self.computations):
+            self._give(path)
+        if self.user is not None and self._lasting != self.root:
+            self._give(self._lasting)
+
+    def _give(self, path: Path) -> None:
+        """A directory that jobs may do with as they like."""
+        path.mkdir(mode=0o700, exist_ok=True)
+        if self.user is not None:
+            self.user.give(path)
+
+    def _pass_through(self, path: Path) -> None:
+        """A directory of ours, below which something may be theirs."""
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.user is not None:
+            os.chmod(path, 0o711)
 
     def enter(self, scheduler: str) -> Path:
         """What comes from now on is this durable scheduler's, and kept apart. OSError: it cannot be."""
         self.kept = self.root / KEPT / tame(scheduler)
-        self.kept.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.jobs, self.spool, self.workers = (self.kept / name for name in ("jobs", "spool", "workers"))
-        for path in (self.jobs, self.spool, self.workers):
-            path.mkdir(mode=0o700, exist_ok=True)
+        for path in (self.root / KEPT, self.kept, self.workers):
+            self._pass_through(path)
+        for path in (self.jobs, self.spool):
+            self._give(path)
         return self.kept
 
     def computation(self, session: str, environment: str, dest_path: str) -> Path:
         """Where the files of an environment lie. A relative `dest_path` is below the node's lasting directory."""
         if dest_path:
-            return self._lasting / os.path.expanduser(dest_path)
+            home = self.user.home if self.user is not None else os.path.expanduser("~")
+            return self._lasting / os.path.expanduser(re.sub(r"^~(?=/|$)", lambda found: home, dest_path))
         return self.computations / safe(session) / safe(environment)
 
     def session(self, session: str) -> Path:
@@ -108,24 +128,26 @@ class Directories:
         if self.kept is not None:
             self.forget_processes()
             return
-        for child in (*self.workers.iterdir(), *self.jobs.iterdir()):
+        for child in self.workers.iterdir():
             with contextlib.suppress(OSError):  # what cannot be deleted must not keep the rest
                 remove_tree(child)
+        self._clear_theirs(self.jobs)
         self.forget_processes()
 
     def clear(self) -> None:
         """All but the cache, and what is beyond claims."""
         self.clear_workers()
-        for path in (self.computations, *(() if self.kept is not None else (self.spool,))):
-            for child in path.iterdir():
-                with contextlib.suppress(OSError):  # what cannot be deleted must not keep the rest
-                    remove_tree(child)
+        self._clear_theirs(self.computations, *(() if self.kept is not None else (self.spool,)))
 
     def clear_stale(self) -> None:
         """What belonged to jobs of our predecessor; the cache and the spool stay."""
-        for path in (self.jobs, self.computations):
+        self._clear_theirs(self.jobs, self.computations)
+
+    @theirs
+    def _clear_theirs(self, *paths: Path) -> None:
+        for path in paths:
             for child in path.iterdir():
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError):  # what cannot be deleted must not keep the rest
                     remove_tree(child)
 
 

@@ -20,6 +20,7 @@ from lightwork.node.core import events as on
 from lightwork.node.service.custody import Custody
 from lightwork.node.service.directories import KEPT, Directories, remove_tree
 from lightwork.node.service.harvest import Harvest
+from lightwork.node.service.job_user import JobUser
 from lightwork.wire.messages import Leaving
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def open_custody(
     return custody, problems
 
 
-def harvest_all(root: Path, lasting: Path | None) -> list[str]:
+def harvest_all(root: Path, lasting: Path | None, user: JobUser | None = None) -> list[str]:
     """At the start: what earlier agents left becomes kept ends; what was wrong. (On a thread.)"""
     problems: list[str] = []
     try:
@@ -57,7 +58,7 @@ def harvest_all(root: Path, lasting: Path | None) -> list[str]:
         remove_tree(home)
     for home in homes[-limits.KEPT_SCHEDULERS :]:
         if any(home.glob("workers/*")):  # else there is nothing to be gathered
-            problems += _gather(Directories(root, lasting), home)
+            problems += _gather(Directories(root, lasting, user), home)
         elif not any(home.glob("*.kept")):
             remove_tree(home)
     return problems

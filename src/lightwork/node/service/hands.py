@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.node.core import commands as do, events as on
 from lightwork.node.core.dispatch import needs_directory
+from lightwork.node.service import gpus
 from lightwork.node.service.arguments import Arguments
-from lightwork.node.service.blobs import BlobError, Blobs
+from lightwork.node.service.blobs import BlobError, Blobs, TooLarge
 from lightwork.node.service.crew import Crew
 from lightwork.node.service.failed import failure_of
 from lightwork.node.service.identities import Identities
@@ -45,8 +46,9 @@ class Hands:
         options, directories = agent.options, agent.directories
         self._agent = agent
         self._loop = asyncio.get_running_loop()
-        self.blobs = Blobs(directories.blobs)
-        self.spool = Spool(directories.spool)
+        rules = options.rules
+        self.blobs = Blobs(directories.blobs, rules.cache_bytes, rules.file_bytes, rules.user)
+        self.spool = Spool(directories.spool, rules.user, rules.file_bytes)
         self.fetching = Fetching()
         self.arguments = Arguments(options.arguments, self.fetching, agent.post)
         self.results = Results(options.results, self.spool, options.shares_memory)
@@ -56,9 +58,10 @@ class Hands:
         self._versions = self.interpreters.versions()  # what is found later is for the next agent
         agent.core.offer(self._versions, self.interpreters.for_source)
         self.sites = Sites(directories, options.name, self.interpreters)
+        self.sites.file_max = rules.file_bytes
         self.crew = Crew(self._loop, agent.post, directories, self.spool, self.interpreters)
         self.crew.results = options.results
-        self.crew.nice = options.nice
+        self.crew.nice, self.crew.rules = options.nice, options.rules
         self.nursery = self._make_nursery()
         self.sessions = Sessions(agent, self.sites, self.blobs, self.crew, self.nursery)
         self.crew.on_trouble = lambda text: agent.notice("error", text)
@@ -142,7 +145,8 @@ class Hands:
             if tokens:
                 self.identities.keep(min(tokens))
         elif type(message) is Released:
-            self._loop.run_in_executor(None, self.blobs.release, message.session)
+            self.blobs.release(message.session)
+            self._agent.on_released(message.session)
             if custody is not None:
                 custody.only(set(self._agent.core.tokens()))
 
@@ -200,9 +204,12 @@ class Hands:
             self._agent.post(on.RunFailed(command.worker, command.tokens, failure_of(error)))
             return
         shift, told = self.identities.of(command.tokens)
-        options = run_options(command.options, directory, told)
+        options = run_options(command.options, directory, told, self._gpus(command.gpus))
         link.expect_output(command.options.output_limit_bytes)
         link.send(pack_run(command.slot, command.tokens, command.lengths, [bytes(command.body)], options, shift))
+
+    def _gpus(self, indices: tuple[int, ...]) -> dict[str, str]:
+        return gpus.environment([self._agent.gpus[index] for index in indices]) if indices else {}
 
     def _take_back(self, command: do.TakeBack) -> None:
         link = self.crew.links.get(command.worker)
@@ -255,6 +262,7 @@ class Hands:
                 self.interpreters.own,
             )
             shared = command.computation.files
+            wanted.env |= self._gpus(command.gpus)
             wanted.directory = self.jobs.make(token, options, shared, site.directory) or site.directory
             self.nursery.spawn(command.worker, wanted)
         except (NotCallable, BlobError, OSError) as error:
@@ -284,9 +292,11 @@ class Hands:
         if self._agent.custody is not None and isinstance(error, OSError) and error.errno == errno.ENOSPC:
             self._loop.call_later(AGAIN_S, self._collect, command)  # nothing is lost: its end waits
             return
-        if error is not None:
+        failure: dict[str, bytes] = failure_of(error) if isinstance(error, TooLarge) else {}
+        if error is not None and not failure:
             self._agent.notice("warning", f"the outputs of a job could not be collected: {error}")
-        self._agent.post(on.OutputsCollected(command.token, [] if error is not None else done.result()))
+        found = [] if error is not None else done.result()
+        self._agent.post(on.OutputsCollected(command.token, found, failure))
 
     def _forget_job(self, command: do.ForgetJob) -> None:
         self._loop.run_in_executor(None, self.jobs.forget, command.token)

@@ -43,7 +43,7 @@ class Harvest:
     def __init__(self, directories: Directories, custody: Custody, now_ns: int) -> None:
         self._directories = directories
         self._custody = custody
-        self._spool = Spool(directories.spool)
+        self._spool = Spool(directories.spool, directories.user)
         self._spool.move(directories.spool)
         self._now_ns = now_ns
 
@@ -51,7 +51,7 @@ class Harvest:
         """All rings; then what nobody needs goes. OSError: what is there cannot be read."""
         if not any(self._directories.stale_rings()):
             return
-        self._jobs = JobDirectories(self._directories, Blobs(self._directories.blobs))
+        self._jobs = JobDirectories(self._directories, Blobs(self._directories.blobs, user=self._directories.user))
         self._jobs.noted = True
         for path in self._directories.stale_rings():
             self._gather(path)

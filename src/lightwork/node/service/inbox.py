@@ -25,6 +25,7 @@ from lightwork.wire.messages import (
     Release,
     Returned,
     Revoke,
+    SetPolicy,
     SetSlots,
     Settled,
     Stop,
@@ -47,13 +48,16 @@ class Inbox:
         self._agent = agent
         self._handlers: dict[type, Callable[[Any, bytes], None]] = {
             Assign: self._assign,
-            Prepare: lambda message, body: agent.post(on.ComputationGiven(message.session, message.computation)),
+            Prepare: lambda message, body: agent.post(
+                on.ComputationGiven(message.session, message.computation, message.epoch)
+            ),
             Revoke: lambda message, body: agent.post(on.ReturnAsked(message.tokens)),
             Stop: lambda message, body: agent.post(on.StopAsked(message.tokens, message.now)),
             Release: lambda message, body: agent.post(on.SessionEnded(message.session)),
             Free: self._free,
             SetSlots: lambda message, body: agent.post(on.SlotsSet(message.slots)),
             AskHeld: lambda message, body: agent.post(on.HeldAsked(message.number, agent.hands.words())),
+            SetPolicy: lambda message, body: agent.on_policy(message),
             Settled: self._settled,
             PlaceFile: lambda message, body: place_file(agent, message),
             AskOutput: lambda message, body: tell_written(agent, message),

@@ -16,6 +16,7 @@ import msgspec
 from lightwork.node.core.dispatch import needs_directory
 from lightwork.node.service.blobs import Blobs, is_same
 from lightwork.node.service.directories import Directories, remove_tree
+from lightwork.node.service.job_user import theirs
 from lightwork.wire.messages import File, JobOptions
 
 _decode_note = msgspec.msgpack.Decoder(tuple[tuple[str, ...], tuple[File, ...]]).decode
@@ -27,6 +28,7 @@ class JobDirectories:
 
     def __init__(self, directories: Directories, blobs: Blobs) -> None:
         self._directories = directories
+        self.user = directories.user
         self._blobs = blobs
         self._brought: dict[int, tuple[File, ...]] = {}
         self.noted = False  # what is to be done with the directory is written down, for a successor
@@ -39,27 +41,33 @@ class JobDirectories:
         if not needs_directory(options):
             return None
         directory = self._directories.job(token)
+        self._lay_out(token, options, shared, home, directory)
+        self._blobs.place_now(options.files, directory)
+        if options.files:
+            self._brought[token] = options.files
+        return directory
+
+    @theirs
+    def _lay_out(self, token: int, options: JobOptions, shared: Iterable[File], home: Path, directory: Path) -> None:
         directory.mkdir(mode=0o700, exist_ok=True)
         if self.noted:
             self._note_of(token).write_bytes(msgspec.msgpack.encode((options.outputs, options.files)))
         own = {file.path for file in options.files}
         for path in _links([file.path for file in shared], own):
             _link(home / path, directory / path)
-        self._blobs.place_now(options.files, directory)
-        if options.files:
-            self._brought[token] = options.files
-        return directory
 
     def of(self, token: int) -> Path:
         """Where the attempt's directory is, or would be."""
         return self._directories.job(token)
 
+    @theirs
     def made_by_job(self, token: int, paths: Iterable[Path]) -> list[Path]:
         """Without those that the job was given and left as they were."""
         directory = self._directories.job(token)
         brought = {directory / file.path: file for file in self._brought.get(token, ())}
         return [path for path in paths if path not in brought or not is_same(path, brought[path])]
 
+    @theirs
     def forget(self, token: int) -> None:
         """The attempt is over. (Not on the loop: there may be much.)"""
         self._brought.pop(token, None)
@@ -67,6 +75,7 @@ class JobDirectories:
         if self.noted:
             self._note_of(token).unlink(missing_ok=True)
 
+    @theirs
     def outputs_before(self, token: int) -> tuple[str, ...]:
         """What a predecessor was to collect from this attempt's directory."""
         try:

@@ -34,6 +34,10 @@ class KeeperLink:
         """Fork a template; descriptors: its channel, stdout write, stderr write."""
         self._say(TEMPLATE, {"id": b"%d" % number, **load}, descriptors, slot)
 
+    def ancestor(self, number: int, file: str, descriptors: Sequence[int]) -> None:
+        """Fork a process that runs this file of the node's owner; descriptors as of a template."""
+        self._say(TEMPLATE, {"id": b"%d" % number, "init": os.fsencode(file)}, descriptors)
+
     def spawn(self, number: int, fields: Mapping[str, bytes], descriptors: Sequence[int]) -> None:
         """Start a program; descriptors: stdin, stdout, stderr."""
         self._say(SPAWN, {"id": b"%d" % number, **fields}, descriptors)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lightwork.kit.process import start_of
 from lightwork.transport.descriptors import Socket, pair
+
+if TYPE_CHECKING:
+    from lightwork.node.service.job_user import JobUser
 
 # malloc shall keep and reuse large blocks: fresh pages cost more than all else we do with a large result.
 _ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "4294967296", "MALLOC_TRIM_THRESHOLD_": "4294967296"}
@@ -77,8 +80,8 @@ def lent_to(python: str) -> tuple[str, ...]:
     return "--cloudpickle", os.path.dirname(os.path.dirname(spec.origin))
 
 
-def start_keeper(python: str = "", arenas: Arenas = NO_ARENAS) -> KeeperProcess:
-    """Start a keeper with this interpreter (default: our own). OSError: it cannot be started."""
+def start_keeper(python: str = "", arenas: Arenas = NO_ARENAS, user: JobUser | None = None) -> KeeperProcess:
+    """Start a keeper with this interpreter (default: our own), whose jobs run as `user`. OSError: it cannot be."""
     if sys.platform == "win32":
         raise OSError("there is no keeper on this system")
     python = python or sys.executable
@@ -89,7 +92,11 @@ def start_keeper(python: str = "", arenas: Arenas = NO_ARENAS) -> KeeperProcess:
         for descriptor in kept:
             os.set_inheritable(descriptor, True)
         argv = [python, boot_path(), "keeper", "--channel", str(theirs.fileno()), *arenas.options(), *lent_to(python)]
-        pid = os.posix_spawn(python, argv, {**environment_under(python), **_ENVIRONMENT}, setpgroup=0)
+        variables = {**environment_under(python), **_ENVIRONMENT}
+        if user is not None:
+            argv += ["--user", user.option()]
+            variables |= user.environment()
+        pid = os.posix_spawn(python, argv, variables, setpgroup=0)
     except OSError:
         ours.close()
         raise

@@ -17,11 +17,13 @@ from collections.abc import Mapping
 
 from lightwork.kit.tasks import spawn as spawn_task
 from lightwork.node.core.interpreters import OWN, named
+from lightwork.node.service.ancestor import NUMBER as ANCESTOR, Ancestor, sentence
 from lightwork.node.service.births import program_ends, program_fields, template_ends, worker_ends
+from lightwork.node.service.burial import bury, gone
 from lightwork.node.service.keeper_link import KeeperLink
 from lightwork.node.service.keeper_spawn import Arenas, KeeperProcess, start_keeper
 from lightwork.node.service.nursery import Key, Parent, ProgramOrder
-from lightwork.node.service.processes import be_nice, kill_group, reap
+from lightwork.node.service.processes import be_nice, kill_group
 from lightwork.node.service.sweeping import Sweeper
 from lightwork.node.service.templates import TEMPLATES_FROM, Template, Templates
 from lightwork.node.service.worker_link import WorkerLink
@@ -37,6 +39,7 @@ from lightwork.wire.channel import (
 )
 from lightwork.wire.outcome import decode_fields
 
+Home = KeeperLink | Ancestor
 QUICK_DEATH_S = 1.0
 QUICK_DEATHS_TOLD = 3
 PAUSE_S = 1.0
@@ -57,8 +60,9 @@ class Keepers:
         self._given_up = ""  # why no worker can be started
         self._process: KeeperProcess | None = None
         self._link: KeeperLink | None = None
+        self._ancestor: Ancestor | None = None  # who has run the file of the node's owner
         self._templates = Templates()
-        self._homes: dict[int, KeeperLink] = {}  # who has which worker or program
+        self._homes: dict[int, Home] = {}  # who has which worker or program
         self._orphans: set[int] = set()  # wanted from a template that is gone
         self._started_s = 0.0
         self._quick_deaths = 0
@@ -66,11 +70,20 @@ class Keepers:
 
     def start(self, process: KeeperProcess | None = None) -> None:
         """Take over a keeper that was started early, or start one. OSError: it cannot be started."""
-        self._process = process or start_keeper(self._python.path, self._arenas)
+        rules = self._parent.rules
+        self._process = process or start_keeper(self._python.path, self._arenas, rules.user)
         be_nice(self._process.pid, self._parent.nice)
         self._sweeper.living.add(self._process.pid)
         self._started_s = self._loop.time()
-        self._link = KeeperLink(self._loop, self._process.channel, self._on_frame, self._on_end)
+        link = self._link = KeeperLink(self._loop, self._process.channel, self._on_frame, self._on_end)
+        if rules.init:
+            told = self._on_frame, self._unborn, self._ancestor_died
+            self._ancestor = Ancestor(self._loop, link, rules.init, rules.user, *told)
+
+    async def listen(self) -> None:
+        """StartFailed: the file of the node's owner cannot be run."""
+        if self._ancestor is not None:
+            await self._ancestor.must_run(self._parent.log)
 
     def start_soon(self) -> None:
         """Start a keeper now; or after a sweep that is under way, which would end it, or when it can be started."""
@@ -79,7 +92,7 @@ class Keepers:
 
     def pids(self) -> dict[str, int]:
         """The keeper and its templates."""
-        name = "keeper" if self._number == OWN else f"keeper {named(self._python.version)}"
+        name = f"keeper{'' if self._number == OWN else ' ' + named(self._python.version)}"
         found = {name: self._process.pid} if self._process is not None else {}
         return found | {f"template {one.key[1][:8]}": one.pid for one in self._templates if one.pid}
 
@@ -94,7 +107,7 @@ class Keepers:
         elif home is None:
             self._orphans.add(number)
         else:
-            descriptors = worker_ends(self._loop, link)
+            descriptors = worker_ends(self._loop, link, self._parent.rules.user)
             self._homes[number] = home
             home.fork(number, str(link.ring.path), descriptors)
 
@@ -105,9 +118,9 @@ class Keepers:
             return
         if self._link is None:
             return  # the keeper's death will be told, and then it is asked for again
-        ours, pipes, descriptors = template_ends(self._loop)
+        ours, pipes, descriptors = template_ends(self._loop, self._parent.rules.user)
         made = self._templates.add(key, KeeperLink(self._loop, ours, self._on_frame, self._on_end), pipes)
-        self._link.template(made.number, slot, load, descriptors)
+        (self._ancestor or self._link).template(made.number, slot, load, descriptors)
 
     def spawn(self, number: int, order: ProgramOrder) -> None:
         """Start a program."""
@@ -115,20 +128,18 @@ class Keepers:
         if self._link is None:
             self._orphans.add(number)
             return
-        descriptors = program_ends(self._loop, link, order)
+        descriptors = program_ends(self._loop, link, order, self._parent.rules.user)
         self._homes[number] = self._link
         self._link.spawn(number, program_fields(link, order), descriptors)
 
     def kill(self, number: int) -> None:
         """End a worker's or program's whole tree."""
-        home = self._homes.get(number)
-        if home is not None:
+        if home := self._homes.get(number):
             home.kill(number)
 
     def signal(self, number: int, signal: int) -> None:
         """Send a signal to its process group."""
-        home = self._homes.get(number)
-        if home is not None:
+        if home := self._homes.get(number):
             home.signal(number, signal)
 
     def cleanup(self, key: Key, slot: int) -> bool:
@@ -146,25 +157,27 @@ class Keepers:
             template.link.close()
             template.pipes.close()
             if self._link is not None:
-                self._link.kill(template.number)
+                (self._ancestor or self._link).kill(template.number)
 
     async def stop(self) -> None:
         """Close the channel: the keeper kills all below it and exits. (A sweep should follow.)"""
         self._stopping = True
         for template in self._templates:
             self.drop(template.key)
+        if self._ancestor is not None and self._link is not None:
+            await self._ancestor.end(self._parent.log)
         if self._link is not None:
             self._link.close()
             self._link = None
         if self._process is not None:
-            await self._gone(self._process.pid)
+            await gone(self._process.pid)
             self._sweeper.living.discard(self._process.pid)
 
     # --- news ---
 
-    def _home(self, template: Key | None) -> KeeperLink | None:
+    def _home(self, template: Key | None) -> Home | None:
         if template is None:
-            return self._link
+            return self._ancestor or self._link
         found = self._templates.get(template)
         return found.link if found is not None else None
 
@@ -202,6 +215,8 @@ class Keepers:
             self._parent.born(number, pid)
 
     def _died(self, number: int, code: int, peak: int) -> None:
+        if number == ANCESTOR and self._ancestor is not None:
+            self._ancestor.gone()
         self._homes.pop(number, None)
         link = self._parent.links.pop(number, None)
         if link is not None:
@@ -236,6 +251,18 @@ class Keepers:
 
     # --- deaths of keepers ---
 
+    def _unborn(self, numbers: list[int], failure: dict[str, bytes]) -> None:
+        """The file of the node's owner cannot be run (here and now), or they were ended before it was."""
+        if self._ancestor is not None and self._ancestor.settled.done():
+            self._given_up = sentence(self._parent.rules.init, failure)
+            self._parent.trouble(self._given_up)
+        for number in numbers:
+            self._not_started(number, {**failure, "message": (self._given_up or "ended").encode()})
+
+    def _ancestor_died(self) -> None:
+        if self._process is not None and not self._stopping:
+            kill_group(self._process.pid)  # all below it is dead, and so the keeper is of no use
+
     def _on_end(self, link: KeeperLink) -> None:
         if self._stopping:
             return
@@ -253,8 +280,7 @@ class Keepers:
             self._parent.template_died(template.key)
             spawn_task(self._bury(numbers, ()), "bury a template", self._parent.fault)
         else:
-            stderr = template.output.stderr.stream()
-            message = b"the process died while setup ran: " + (stderr.tail or stderr.head)[-2000:]
+            message = b"the process died while setup ran: " + template.output.last_words()
             self._parent.not_set_up(template.key, {"type": b"SetupFailed", "message": message})
 
     def _keeper_died(self) -> None:
@@ -262,6 +288,9 @@ class Keepers:
         assert process is not None
         self._sweeper.living.discard(process.pid)
         numbers = list(self._homes)
+        if self._ancestor is not None:
+            self._ancestor.close()
+            self._ancestor = None
         for template in self._templates:
             self.drop(template.key)
         self._quick_deaths = self._quick_deaths + 1 if self._loop.time() - self._started_s < QUICK_DEATH_S else 0
@@ -278,8 +307,8 @@ class Keepers:
             tell(f"the keeper (process {pid}) died; another one is started")
 
     def _give_up(self, why: str) -> None:
-        version, path = named(self._python.version), self._python.path
-        self._given_up = f"Python {version} of this node ({path}) runs no workers: {why}"
+        python = self._python
+        self._given_up = f"Python {named(python.version)} of this node ({python.path}) runs no workers: {why}"
         self._parent.trouble(self._given_up)
 
     async def _replace(self, numbers: list[int], pid: int, pause_s: float) -> None:
@@ -300,20 +329,15 @@ class Keepers:
             if self._number != OWN and isinstance(error, FileNotFoundError | PermissionError):
                 self._give_up(f"it cannot be started: {error.strerror}")  # it was uninstalled
                 return True
-            version = named(self._python.version)
-            self._parent.trouble(f"no keeper can be started, so no jobs of Python {version} run here: {error}")
+            what = f"no jobs of Python {named(self._python.version)} run here"
+            self._parent.trouble(f"no keeper can be started, so {what}: {error}")
             return False
         return True
 
     async def _bury(self, numbers: list[int], pids: tuple[int, ...]) -> None:
         """Their home is gone: be sure of their deaths, and tell these."""
         links = [self._parent.links[number] for number in numbers if number in self._parent.links]
-        alive = [link.pid for link in links if link.pid]
-        for worker in alive:
-            kill_group(worker)
-        await self._sweeper.sweep([(worker, "") for worker in alive])
-        for pid in (*pids, *alive):
-            reap(pid)
+        await bury([link.pid for link in links if link.pid], pids, self._sweeper)
         for link in [*links, *self._take_orphans()]:
             self._homes.pop(link.number, None)
             if self._parent.links.pop(link.number, None) is not None:
@@ -323,11 +347,3 @@ class Keepers:
         """Those whose home was gone before they were born."""
         orphans, self._orphans = self._orphans, set()
         return [self._parent.links[number] for number in orphans if number in self._parent.links]
-
-    async def _gone(self, pid: int, patience_s: float = 5.0) -> None:
-        """Wait for a child's end."""
-        deadline = self._loop.time() + patience_s
-        while not reap(pid):
-            if self._loop.time() > deadline:
-                kill_group(pid)
-            await asyncio.sleep(0.005)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from lightwork.node.core.interpreters import named
@@ -19,7 +20,14 @@ class Place:
     """Where the jobs of an environment run, and who they are told to be."""
 
     def __init__(
-        self, session: str, node: str, address: str, directory: Path, spool: Path, lasting: bool = False
+        self,
+        session: str,
+        node: str,
+        address: str,
+        directory: Path,
+        spool: Path,
+        lasting: bool = False,
+        file_max: int = 0,
     ) -> None:
         self.directory = directory
         self.version = (0, 0)  # of the interpreter of its workers; (0, 0): nobody said
@@ -31,6 +39,7 @@ class Place:
             "node": node.encode(),
             "address": address.encode(),
             **({"lasting": b"1"} if lasting else {}),
+            **({"file_max": b"%d" % file_max} if file_max else {}),
         }
 
     def load(self, computation: Computation, run_setup: bool = False) -> dict[str, bytes]:
@@ -73,8 +82,13 @@ class Place:
         return content | {key: value for key, value in told.items() if value}
 
 
-def run_options(options: JobOptions, directory: Path | None, told: dict[str, bytes]) -> bytes:
-    """The options of a RUN frame, `told` among them; mostly there are none."""
+NOTHING: dict[str, str] = {}
+
+
+def run_options(
+    options: JobOptions, directory: Path | None, told: dict[str, bytes], env: Mapping[str, str] = NOTHING
+) -> bytes:
+    """The options of a RUN frame, `told` among them; mostly there are none. `env`: variables that we add."""
     if directory is None and not told and options == DEFAULT:
         return b""
     fields = dict(told)
@@ -90,6 +104,6 @@ def run_options(options: JobOptions, directory: Path | None, told: dict[str, byt
         fields["injected"] = options.injected
     if options.chunk:
         fields["chunk"] = b"1"
-    for name, value in options.env:
+    for name, value in (*options.env, *env.items()):
         fields["env." + name] = value.encode(errors="surrogateescape")
     return encode_fields(fields)

@@ -36,7 +36,8 @@ class Nurseries:
         self._own.start(process)
 
     async def listen(self) -> None:
-        """Workers come with their channels."""
+        """Workers come with their channels. StartFailed: not with what the node's owner wants them to have."""
+        await self._own.listen()
 
     def fork(self, number: int, template: Key | None, python: int = OWN) -> None:
         """Make a worker of an interpreter."""

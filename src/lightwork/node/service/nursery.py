@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lightwork.node.core.interpreters import OWN
+from lightwork.node.service.house_rules import HouseRules
 from lightwork.node.service.interpreters import Interpreters
 from lightwork.node.service.keeper_spawn import KeeperProcess
 from lightwork.node.service.marked import PortableLink
@@ -35,6 +36,7 @@ class Parent(Owner, Protocol):
     interpreters: Interpreters
     links: dict[int, WorkerLink]
     nice: int  # of all processes
+    rules: HouseRules
 
     def new_link(self, number: int) -> WorkerLink:
         """A worker's link, registered in `links`."""

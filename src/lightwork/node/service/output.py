@@ -56,6 +56,11 @@ class Collector:
 class Output:
     """Both streams of one attempt."""
 
+    def last_words(self) -> bytes:
+        """The end of what it wrote to stderr."""
+        stderr = self.stderr.stream()
+        return (stderr.tail or stderr.head)[-2000:]
+
     def __init__(self, limit: int) -> None:
         self.stdout = Collector(limit)
         self.stderr = Collector(limit)

@@ -40,6 +40,8 @@ STARTING_S = 0.01
 OUTPUT_WAIT_S = 1.0  # for the end of a dead process's pipes, which something it left may hold open
 READ_LIMIT = 64 << 10
 
+CLOSE_S = 2.0  # then whatever is left of a node that ends is killed
+
 
 class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
     """Knows when the process is gone. (`Process.wait` may wait for the end of its pipes too, whoever holds them.)"""
@@ -152,6 +154,8 @@ class Portable:
     async def stop(self) -> None:
         """End all."""
         self._stopping = True
+        if self._parent.rules.init:
+            await self._let_close()
         alive = [process for process in self._processes.values() if process.returncode is None]
         if alive:
             await sweep(self._parent.interpreters.own, [(process.pid, start_of(process.pid)) for process in alive])
@@ -160,6 +164,13 @@ class Portable:
         if self._sole and sys.platform == "linux":
             await sweep(self._parent.interpreters.own, [], os.getpid())  # orphans came to us
         self._listener.close()
+
+    async def _let_close(self) -> None:
+        """Workers that have nothing to do run the close() of the owner's module."""
+        for link in list(self._parent.links.values()):
+            link.quit()
+        if self._lives:
+            await asyncio.wait(self._lives, timeout=CLOSE_S)
 
     # --- lives ---
 
@@ -172,6 +183,7 @@ class Portable:
         host, port = self._listener.address
         argv = [python, boot_path(), "worker", "--connect", host, str(port)]
         argv += ["--shared", str(link.ring.path), *self._arenas.options(), *lent_to(python)]
+        argv += ["--init", self._parent.rules.init] if self._parent.rules.init else []
         environment = {**environment_under(python), "LIGHTWORK_WORKER_KEY": key}
         try:
             process = await self._start(argv, environment, None, subprocess.DEVNULL)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightwork.kit.tasks import spawn as spawn_task, stop
 from lightwork.node.core import commands as do, events as on
-from lightwork.node.service.blobs import BlobError, Blobs
+from lightwork.node.service.blobs import BlobError, Blobs, TooLarge
 from lightwork.node.service.cleaning import Cleaner
 from lightwork.node.service.crew import Crew
 from lightwork.node.service.failed import failure_of
@@ -62,7 +62,7 @@ class Sessions:
 
     async def _fetch_files(self, command: do.PlaceFiles, site: Site) -> None:
         computation = command.computation
-        self._blobs.note(computation.files)
+        self._blobs.note(computation.files, command.session, lasting=True)
         try:
             await self.have(computation.files)
             site.files += await self._blobs.place(computation.files, site.directory)
@@ -82,7 +82,8 @@ class Sessions:
         try:
             await self.have(command.files)
         except Exception as error:  # noqa: BLE001  # whatever it is: the attempts wait for an answer
-            kind = b"FileNotFoundError" if isinstance(error, BlobError | OSError) else type(error).__name__.encode()
+            lost = isinstance(error, BlobError | OSError) and not isinstance(error, TooLarge)
+            kind = b"FileNotFoundError" if lost else type(error).__name__.encode()
             self._agent.post(on.JobFilesFetched(command.batch, {**failure_of(error), "type": kind}))
         else:
             self._agent.post(on.JobFilesFetched(command.batch))

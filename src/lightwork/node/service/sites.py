@@ -10,6 +10,7 @@ from pathlib import Path
 from lightwork.node.core.interpreters import OWN
 from lightwork.node.service.directories import Directories, remove_tree
 from lightwork.node.service.interpreters import Interpreters
+from lightwork.node.service.job_user import theirs
 from lightwork.node.service.loading import Place
 from lightwork.node.service.nursery import Key
 from lightwork.wire.channel import LOAD, pack_frame
@@ -103,9 +104,11 @@ class Sites:
 
     def __init__(self, directories: Directories, node: str, interpreters: Interpreters) -> None:
         self._directories = directories
+        self.user = directories.user
         self._node = node
         self._interpreters = interpreters
         self.address = ""
+        self.file_max = 0  # bytes of a file that a job may send; 0: any number
         self._sites: dict[Key, Site] = {}
 
     def get(self, session: str, environment: str) -> Site | None:
@@ -116,6 +119,7 @@ class Sites:
         """The site of a computation that some worker has loaded under this number."""
         return next((site for site in self._sites.values() if slot in site.computations), None)
 
+    @theirs
     def make(self, session: str, environment: str, computation: Computation, python: int = OWN) -> Site:
         """The site of a computation that comes here. OSError: its directory cannot be made; ValueError: bad name."""
         key = (session, environment)
@@ -127,7 +131,7 @@ class Sites:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             directories = self._directories
             lasting = directories.kept is not None
-            place = Place(session, self._node, self.address, directory, directories.spool, lasting)
+            place = Place(session, self._node, self.address, directory, directories.spool, lasting, self.file_max)
             site = self._sites[key] = Site(key, place, not computation.dest_path, new)
         site.keep = site.keep or computation.keep_files
         site.python, site.place.version = python, self._interpreters[python].version
@@ -145,6 +149,7 @@ class Sites:
         """Those that have sites here."""
         return iter(sorted({key[0] for key in self._sites}))
 
+    @theirs
     def remove_session(self, session: str) -> list[str]:
         """Delete all that a session has here, and forget it; what could not be deleted. (Not on the loop.)"""
         sites = self.of_session(session)

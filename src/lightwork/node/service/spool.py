@@ -20,8 +20,10 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from lightwork.node.service.blobs import check_size
 from lightwork.node.service.directories import remove_tree
 from lightwork.node.service.job_directories import JobDirectories
+from lightwork.node.service.job_user import JobUser, acting_as, theirs
 from lightwork.transport.files import FileSource
 from lightwork.wire.messages import File
 from lightwork.wire.outcome import NAME_SUFFIX, NEW_FILE, VALUE_FILE
@@ -35,9 +37,11 @@ _PIECE = 1 << 20
 class Spool:
     """The directory of such files."""
 
-    def __init__(self, directory: Path, lasting: bool = False) -> None:
+    def __init__(self, directory: Path, user: JobUser | None = None, file_max: int = 0) -> None:
         self._directory = directory
-        self._lasting = lasting
+        self.user = user
+        self._file_max = file_max
+        self._lasting = False
         self._told = set(self._there())  # attempts whose files somebody knows of, and will free
 
     def move(self, directory: Path) -> None:
@@ -53,20 +57,24 @@ class Spool:
         """Attempts of which something is here."""
         return self._there()
 
+    @theirs
     def _there(self) -> list[int]:
         try:
             return [int(name) for name in os.listdir(self._directory) if name.isdecimal()]
         except FileNotFoundError:
             return []
 
+    @theirs
     def source(self, name: str, offset: int) -> FileSource:
         """What a Fetch asks for. SourceFailed: there is no such file."""
         if not _NAME.fullmatch(name):
             raise SourceFailed(f"{name!r} names no file of the spool")
         if not (self._directory / name).is_file():
             raise SourceFailed(f"the file {name} is not in the spool")
-        return FileSource(self._directory / name, offset)
+        path = self._directory / name
+        return FileSource(path, offset) if self.user is None else _TheirFile(path, offset, self.user)
 
+    @theirs
     def free(self, tokens: Iterable[int]) -> None:
         """Nobody needs the files of these attempts any more."""
         for token in tokens:
@@ -82,16 +90,22 @@ class Spool:
         """Nobody will ask for anything here."""
         self.free(self._there())
 
+    @theirs
     def adopt_value(self, token: int, name: str) -> int:
         """What the attempt returned lies here as a file: it is called `name` from now on. Its size. OSError."""
         self._told.add(token)
         os.replace(self._directory / str(token) / VALUE_FILE, self._directory / name)
         return os.path.getsize(self._directory / name)
 
+    @theirs
     def collect(self, token: int, jobs: JobDirectories, patterns: Iterable[str]) -> list[File]:
-        """Move what an attempt left in its directory here. (Reads it all for the digests: not on the loop.)"""
+        """Move what an attempt left in its directory here. (Reads it all for the digests: not on the loop.)
+
+        OSError; TooLarge: there is one that this node does not send, so it sends none."""
         directory = jobs.of(token)
         made = jobs.made_by_job(token, matching(directory, patterns))
+        for path in made if self._file_max else ():
+            check_size(path.relative_to(directory).as_posix(), path.stat().st_size, self._file_max)
         names = [path.relative_to(directory).as_posix() for path in made]
         if names:
             self._told.add(token)
@@ -100,6 +114,7 @@ class Spool:
             self._names_of(token).write_bytes(msgspec.json.encode(names))
         return self._collect(token, directory, names)
 
+    @theirs
     def collect_again(self, token: int, jobs: JobDirectories, patterns: Iterable[str]) -> list[File]:
         """As `collect`, after somebody who may have been killed in the middle of it."""
         try:
@@ -120,6 +135,7 @@ class Spool:
             found.append(describe(target, name))
         return found
 
+    @theirs
     def sent(self, token: int, path: str, spooled: Path) -> tuple[str, File]:
         """Name and description of a file that a worker copied into the spool. (Reads it all.)"""
         name = f"{token}/s{int(spooled.name.removeprefix(NEW_FILE))}"
@@ -128,8 +144,12 @@ class Spool:
         os.replace(spooled, target)
         return name, describe(target, path)
 
-    def sent_before(self, token: int) -> Iterator[tuple[str, File]]:
+    @theirs
+    def sent_before(self, token: int) -> list[tuple[str, File]]:
         """All files that an attempt has sent, as `sent` tells them: after somebody who may not have told them."""
+        return list(self._sent_before(token))
+
+    def _sent_before(self, token: int) -> Iterator[tuple[str, File]]:
         home = self._directory / str(token)
         for named in sorted(home.glob(f"{NEW_FILE}*{NAME_SUFFIX}")):
             number = named.name[len(NEW_FILE) : -len(NAME_SUFFIX)]
@@ -140,12 +160,26 @@ class Spool:
             elif target.exists():
                 yield f"{token}/{target.name}", describe(target, path)
 
+    @theirs
     def value_before(self, token: int, name: str) -> int:
         """As `adopt_value`, after somebody who may have done it. OSError."""
         if (self._directory / name).exists():
             self._told.add(token)
             return os.path.getsize(self._directory / name)
         return self.adopt_value(token, name)
+
+
+class _TheirFile(FileSource):
+    """A file that a job may have replaced by a link to one of ours."""
+
+    def __init__(self, path: Path, offset: int, user: JobUser) -> None:
+        super().__init__(path, offset)
+        self._user = user
+
+    def read(self, size: int) -> bytes:
+        """The next bytes of the file."""
+        with acting_as(self._user):
+            return super().read(size)
 
 
 def matching(directory: Path, patterns: Iterable[str]) -> Iterator[Path]:

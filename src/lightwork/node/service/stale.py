@@ -18,17 +18,15 @@ from lightwork.wire.messages import Died, Ended, File, FromNode
 from lightwork.wire.outcome import APART, IN_ARENA, KIND_MASK, REVOKED
 
 News = list[tuple[FromNode, bytes]]
+_LOOKS = 6  # what is still there then is in the kernel's hands, where it runs nobody's code
 
 
 async def settle(directories: Directories, python: str) -> News:
     """End what still runs, take what lies there; what the scheduler is to be told."""
-    alive = [(pid, start) for pid, start in directories.noted_processes() if start and start_of(pid) == start]
-    alive += marked(directories.noted_marks() - {mark()})
-    if alive:
-        await sweep(python, alive)
+    await _end(directories, python)
     news: News = []
     with_files = directories.stale_jobs()
-    spool = Spool(directories.spool)
+    spool = Spool(directories.spool, directories.user)
     for path in directories.stale_rings():
         try:
             ring = Ring(path, create=False)
@@ -41,6 +39,19 @@ async def settle(directories: Directories, python: str) -> News:
     directories.clear_stale()
     directories.forget_processes()
     return news
+
+
+async def _end(directories: Directories, python: str) -> None:
+    """What a dying keeper forks while we look is found by the next look: two in a row must find nobody."""
+    calm = 0
+    for _ in range(_LOOKS):
+        alive = [(pid, start) for pid, start in directories.noted_processes() if start and start_of(pid) == start]
+        alive += marked(directories.noted_marks() - {mark()})
+        calm = 0 if alive else calm + 1
+        if calm == 2:
+            return
+        if alive:
+            await sweep(python, alive)
 
 
 def _of_ring(ring: Ring, with_files: set[int], spool: Spool) -> News:

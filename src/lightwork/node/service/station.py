@@ -31,10 +31,11 @@ from lightwork.node.service.agent import Agent
 from lightwork.node.service.claims_link import Claim, named, session_of
 from lightwork.node.service.durable import keep_for
 from lightwork.node.service.station_agents import Agents, StationOptions
+from lightwork.node.service.station_duty import Duty
 from lightwork.node.service.station_home import Home
 from lightwork.transport.link import Batch, Link, Receiver
 from lightwork.wire.dialogue import BUSY, CONNECTED
-from lightwork.wire.messages import PROTOCOL, Hello, Refused
+from lightwork.wire.messages import PROTOCOL, Hello, Leaving, Refused
 
 ROLE, LEAVING = "role", "leaving"  # codes of refusals, beside those of wire.dialogue
 AGAIN_S = 1.0  # until an agent that could not be started is tried again
@@ -51,6 +52,7 @@ class Station(Receiver):
         self.claims = Claims(int(timers.LINE_S * 1e9))
         self.claim: Claim | None = None
         self.leaving = False
+        self.duty = Duty(self, options.rules)
         self._agents = Agents(options, home, log)
         self._renewing: asyncio.Task[None] | None = None
         self._pending: Link | None = None  # goes on with the next agent
@@ -71,6 +73,8 @@ class Station(Receiver):
     async def start(self) -> None:
         """Have an agent. StartFailed, OSError, UserError: it cannot be had."""
         await self._agents.begin(self._agent_failed)
+        if self.agent is not None:
+            self.duty.instruct(self.agent)
 
     async def stop(self, reason: str) -> None:
         """End all, at once. What a scheduler still wants is lost, and it is told: when nothing runs here any more."""
@@ -116,6 +120,10 @@ class Station(Receiver):
         """May this scheduler have us? For a listener."""
         if hello.role != "scheduler":
             return Refused(ROLE, f"this is a node: it works for schedulers, not for a {hello.role}")
+        unwilling = self.duty.unwilling
+        if unwilling and (self.claim is None or self.claim.session != session_of(hello)):
+            self.log.say(f"{named(hello)} waits: this node is {unwilling}", named(hello))
+            return Refused(BUSY, unwilling, "it is asked again until it is open")
         if self.leaving and (self.claim is None or self.claim.session != session_of(hello)):
             return Refused(LEAVING, f"node {self.home.name} is being stopped")
         if self._is_stale(hello):
@@ -246,6 +254,8 @@ class Station(Receiver):
         """A claim is over (Owner)."""
         claim, self.claim = self.claim, None
         if claim is not None:
+            if again is None and self.agent is not None:
+                self.duty.over(self.agent)
             claim.close(again)
             self.log.say(f"the claim of {named(claim.peer)} is over: {why}")
             if again is None:
@@ -256,6 +266,17 @@ class Station(Receiver):
             self.claims.ended()
         if self._renewing is None and not self.leaving:
             self._renewing = spawn_task(self._renew(), "end a claim")
+
+    def release(self, why: str) -> None:
+        """Nothing of the claim is left here, and our owner wants no more of it: goodbye."""
+        claim = self.claim
+        link = claim.link if claim is not None else None
+        if claim is not None:
+            claim.send(Leaving(why))
+            claim.close(link)
+        self.over(why)
+        if link is not None and link.up:
+            link.close(why)
 
     def _wait(self, link: Link | None) -> None:
         """This link goes on with the next agent; what comes over it meanwhile is kept."""

@@ -10,11 +10,14 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from lightwork.config import paths
 from lightwork.kit.owner_log import OwnerLog
 from lightwork.node.service.agent import Agent, AgentOptions
+from lightwork.node.service.gpus import names_of
+from lightwork.node.service.hardware import ask_gpus, hardware
+from lightwork.node.service.house_rules import USUAL, HouseRules
 from lightwork.node.service.interpreter_search import InterpreterSearch
 from lightwork.node.service.interpreters import Interpreters
 from lightwork.node.service.own_arenas import OwnArenas
@@ -30,6 +33,7 @@ class StationOptions(Struct, kw_only=True):
     labels: dict[str, str] = {}
     pythons: tuple[str, ...] = ()
     nice: int = 0
+    rules: HouseRules = USUAL
     portable: bool = False
     private: bool = False  # of one program on this machine: its own interpreter alone, and nobody else ever has it
     lasting: str = ""  # the node directory that relative `dest_path`s are in; "": this one's `dest`
@@ -47,13 +51,14 @@ class Agents:
         self._interpreters: Interpreters | None = None
         self._search: InterpreterSearch | None = None
         self._threads = ThreadPoolExecutor(thread_name_prefix="node")
+        self._gpus: tuple[str, ...] | None = None
 
     async def begin(self, on_failure: Callable[[Agent], None]) -> None:
         """Have an agent; `on_failure` hears if it ends by itself. StartFailed, OSError, UserError: it cannot be had."""
         asyncio.get_running_loop().set_default_executor(self._threads)
         interpreters = await self._find_interpreters()
         arenas = self._arenas = OwnArenas(self._home.directory, portable=self._options.portable)
-        agent = Agent(self._agent_options(arenas, interpreters))
+        agent = Agent(await self._agent_options(arenas, interpreters))
         try:
             await agent.start()
         except BaseException:
@@ -64,7 +69,16 @@ class Agents:
         agent.stopped.add_done_callback(lambda stopped: on_failure(agent) if agent is self.current else None)
         self.current = agent
 
-    def _agent_options(self, arenas: OwnArenas, interpreters: Interpreters) -> AgentOptions:
+    async def _found(self, rules: HouseRules) -> HouseRules:
+        """Their gpus, once for all agents: asking for them may take seconds."""
+        if rules.gpus is not None:
+            return rules
+        if self._gpus is None:
+            names = hardware().gpus or (await ask_gpus() if not self._options.private else ())
+            self._gpus = names_of(len(names))
+        return structs.replace(rules, gpus=self._gpus)
+
+    async def _agent_options(self, arenas: OwnArenas, interpreters: Interpreters) -> AgentOptions:
         options, home = self._options, self._home
         return AgentOptions(
             name=home.name,
@@ -82,6 +96,7 @@ class Agents:
             labels=options.labels,
             interpreters=interpreters,
             nice=options.nice,
+            rules=await self._found(options.rules),
         )
 
     async def _find_interpreters(self) -> Interpreters:

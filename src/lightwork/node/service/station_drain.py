@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import TYPE_CHECKING
 
 from lightwork.config.timers import SAY_WAITING_S
 from lightwork.kit.text import count, span
 from lightwork.node.core import events as on
-from lightwork.node.service.station import Station
+
+if TYPE_CHECKING:
+    from lightwork.node.service.station import Station
 
 LOOK_S = 0.05
 FETCH_S = 30.0  # results and files of which nobody has fetched a byte for so long are given up
@@ -17,6 +20,12 @@ FETCH_S = 30.0  # results and files of which nobody has fetched a byte for so lo
 async def drain(station: Station, reason: str) -> None:
     """Returns when nothing of the claim is left to be waited for, or the claim is over."""
     station.leaving = True
+    if station.agent is not None and station.claim is not None:
+        await empty(station, reason)
+
+
+async def empty(station: Station, leaving: str = "") -> None:
+    """Wait until nothing of the claim is left here. `leaving`: why the node leaves, which the scheduler is told."""
     agent, claim = station.agent, station.claim
     if agent is None or claim is None:
         return
@@ -25,18 +34,22 @@ async def drain(station: Station, reason: str) -> None:
     said = began - SAY_WAITING_S if agent.core.tokens() else began  # who pressed Ctrl-C reads at once what runs
     stock = Stock(station)
     idle = not agent.core.tokens() and not stock.left(began) and not len(claim.outbox)
-    agent.post(on.LeaveAsked(reason))
+    if leaving:
+        agent.post(on.LeaveAsked(leaving))
     while station.claim is claim:  # rare, and what it waits for tells nobody
         running, left = len(agent.core.tokens()), stock.left(loop.time())
         told = not len(claim.outbox) or (idle and claim.link is None)
         if not running and not left and told:
             return
+        if not leaving and not agent.unwilling:
+            return  # it is open again
         if loop.time() - said >= SAY_WAITING_S:
             said = loop.time()
             what = "results to be fetched" if left else "the scheduler to confirm what it has"
             what = f"{count(running, 'running job')} to end" if running else what
             after = f", since {span(round(said - began))}" if said - began >= SAY_WAITING_S else ""
-            station.log.say(f"waiting for {what}{after}; a second TERM or Ctrl-C ends the node at once")
+            at_once = "; a second TERM or Ctrl-C ends the node at once" if leaving else ""
+            station.log.say(f"waiting for {what}{after}{at_once}")
         await asyncio.sleep(LOOK_S)
 
 

@@ -4,12 +4,14 @@
                  claim      the session of the scheduler that has us; gone when the claim is over
                  epochs     the latest life of each durable scheduler that was here
                  era        era.py
+                 process    of the program that has the directory: own_process.py
                  dest/      where relative `dest_path`s are, beyond claims
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import secrets
 from pathlib import Path
@@ -21,6 +23,7 @@ from lightwork.model.errors import StartFailed
 from lightwork.node.core.tenure import Epochs
 from lightwork.node.service.era import Era
 from lightwork.node.service.lock import Lock
+from lightwork.node.service.own_process import note_process, process_of
 from lightwork.node.service.small_files import read_text, write_text
 
 LOCK_NAME = "node.lock"
@@ -73,17 +76,21 @@ class Home:
         return found
 
 
-def take_home(name: str = "") -> Home:
-    """The directory of the node `name`, or of NAME-2, NAME-3... if there are such nodes here already. StartFailed."""
+def take_home(name: str = "", *, single: bool = False, shared: bool = False) -> Home:
+    """The directory of the node `name`, or of NAME-2, NAME-3... if there are such nodes here already; `shared`: with
+    jobs of another user. StartFailed: there is one, and ours is to be the only one."""
     name = name or paths.node_name()
     for number in range(1, SEVERAL_MAX):
         called = paths.further_name(name, number)
-        directory = paths.node_directory(called)
+        directory = paths.node_directory(called, shared=shared)
         lock = Lock(directory / LOCK_NAME)
         try:
             lock.take()
         except StartFailed:
+            if single:
+                raise StartFailed(f"node {name} runs here already as process {process_of(name)}") from None
             continue
+        note_process(directory, os.getpid())
         return Home(called, directory, lock)
     raise StartFailed(f"there are {SEVERAL_MAX:,} nodes called {name} on this machine")
 

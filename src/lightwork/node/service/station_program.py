@@ -12,6 +12,7 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -23,6 +24,8 @@ from lightwork.kit.owner_log import OwnerLog
 from lightwork.kit.tasks import spawn as spawn_task, stop as stop_task
 from lightwork.model.errors import UserError
 from lightwork.node.service.claims_link import Claim
+from lightwork.node.service.job_user import check_access, leave_groups
+from lightwork.node.service.keeper_spawn import boot_path
 from lightwork.node.service.station import Station
 from lightwork.node.service.station_agents import StationOptions
 from lightwork.node.service.station_drain import drain
@@ -49,6 +52,7 @@ class ProgramOptions(Struct, kw_only=True):
     credential: Credential | None = None
     weak_secret: bool = False
     client_shutdown: bool = False
+    single: bool = False  # fail rather than be called NAME-2
     private: bool = False  # it ends with its first claim, or if nobody has claimed it for as long as orphans live
     directory: str = ""  # just this one, below all node directories; "": the one that goes with the name
     station: StationOptions
@@ -91,16 +95,24 @@ class Program:
         """To the end; the exit status. LightworkError: it could not begin."""
         on_terminate(self._stop_asked, INTERRUPTS)
         self._let_jobs_stop_us()
+        self._admit_user()
         address, encryption = await self._prepared()
         options = self._options
-        home = home_in(options.directory, options.name) if options.directory else take_home(options.name)
+        home = (
+            home_in(options.directory, options.name)
+            if options.directory
+            else take_home(options.name, single=options.single, shared=options.station.rules.user is not None)
+        )
         self._report.at_home(home.name)
         station = self._station = Station(self._options.station, home, self._log)
         if options.private:
             station.on_over = self._claim_over
             asyncio.get_running_loop().call_later(timers.ORPHAN_S, self._not_claimed)
+        station.duty.on_served = self._served
+        station.duty.listens = not options.join
         try:
             await station.start()
+            station.duty.start()
             if self._options.join:
                 self._joiner = Joiner(station, address, encryption, self._tried)
                 self._joiner.start()
@@ -126,6 +138,24 @@ class Program:
 
     def _not_claimed(self) -> None:
         if self._station is None or self._station.claim is None:
+            self._ending.set()
+
+    def _admit_user(self) -> None:
+        """Of jobs, if that is another. UserError, StartFailed: they could not run here."""
+        station = self._options.station
+        user = station.rules.user
+        if user is None:
+            return
+        if station.portable:
+            raise UserError(f"--job-user {user.name}: workers are not forked here", hint="leave out LIGHTWORK_PORTABLE")
+        init = [Path(station.rules.init)] if station.rules.init else []
+        check_access(user, [Path(boot_path()), Path(os.__file__), Path(sys.executable), *init])
+        leave_groups()
+
+    def _served(self, why: str) -> None:
+        if not self._ending.is_set():
+            self._reason = why
+            self._log.say(f"this node ends: {why}")
             self._ending.set()
 
     def _let_jobs_stop_us(self) -> None:
@@ -197,6 +227,7 @@ class Program:
             await stop_task(work, at_once)
 
     async def _stop(self, station: Station) -> None:
+        station.duty.stop()
         if self._door is not None:
             self._door.close()
         if self._joiner is not None:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from lightwork.config.limits import COMMAND_BYTES_MAX, COMMAND_JOBS_MAX
 from lightwork.scheduler.core import facts as fact
+from lightwork.scheduler.core.updates import Steps
 from lightwork.wire.messages import Attempt, Computation, File, JobOptions, Wanted
 
 
@@ -50,6 +51,8 @@ class Entry(Struct, gc=False):
     end: End | None = None
     spent: tuple[tuple[Attempt, bool, bool], ...] = ()  # attempt, blame, retry
     told: tuple[int, ...] = ()  # the token of each of these, if its node has told its end; else 0
+    epoch: int = 0  # of its session, when it was submitted
+    ordinal: int = 0  # among all jobs
     lost: tuple[int, ...] = ()  # the token of each, if its node has not, and may have it; else 0
 
     def files(self) -> tuple[File, ...]:
@@ -74,6 +77,7 @@ class Account:
     __slots__ = (
         "computations",
         "entries",
+        "exclusive",
         "first",
         "host",
         "incarnation",
@@ -81,9 +85,13 @@ class Account:
         "lasting",
         "name",
         "next_number",
+        "only",
         "refused",
+        "since",
+        "steps",
         "unended",
         "user",
+        "weight",
         "wisher",
         "wishes",
     )
@@ -98,10 +106,13 @@ class Account:
         self.refused: list[tuple[int, int]] = []  # from, up to: jobs of this life that were not taken
         self.computations: dict[str, Computation] = {}
         self.wishes: list[Wanted] = []
+        self.only = False
         self.wisher = 0  # which life of the client has these wishes
         self.entries: dict[int, Entry] = {}
         self.keys: dict[str, int] = {}
         self.unended = 0  # how many entries have no end
+        self.steps = Steps()
+        self.weight, self.exclusive, self.since = 1.0, False, 0
 
     def drop(self, entry: Entry) -> None:
         """Nobody asks for it any more."""
@@ -112,10 +123,14 @@ def facts_of(account: Account) -> Iterator[fact.Fact]:
     """Facts that make an equal account."""
     name = account.name
     yield fact.SessionOpened(name, account.incarnation, account.lasting, account.user, account.host, account.first)
+    if account.exclusive or account.weight != 1.0:
+        yield fact.TermsSet(name, account.weight, account.exclusive, account.since)
     if account.wishes or account.wisher:
-        yield fact.Wished(name, list(account.wishes), account.wisher)
+        yield fact.Wished(name, list(account.wishes), account.wisher, account.only)
     for computation in account.computations.values():
         yield fact.Defined(name, computation)
+    for digest, step in account.steps.latest.items():
+        yield fact.Updated(name, step.old, digest, step.epoch)
     for entries in _alike(account.entries.values()):
         yield _submitted_of(name, entries)
     for first, upto in account.refused:
@@ -143,13 +158,17 @@ def _alike(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     size = 0
     for entry in entries:
         full = len(run) >= COMMAND_JOBS_MAX or size > COMMAND_BYTES_MAX
-        if run and (full or run[0].computation != entry.computation or run[0].options != entry.options):
+        if run and (full or _kind(run[0]) != _kind(entry)):
             yield run
             run, size = [], 0
         run.append(entry)
         size += len(entry.payload)
     if run:
         yield run
+
+
+def _kind(entry: Entry) -> tuple[str, JobOptions, int]:
+    return entry.computation, entry.options, entry.epoch
 
 
 def _ended_together(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
@@ -180,7 +199,14 @@ def _submitted_of(session: str, entries: list[Entry]) -> fact.Submitted:
         [entry.id for entry in entries] if any(entry.id for entry in entries) else [],
         [entry.print for entry in entries] if any(entry.print for entry in entries) else [],
         [(index, entry.stored) for index, entry in enumerate(entries) if entry.stored is not None],
+        first.epoch,
+        _short([entry.ordinal for entry in entries]),
     )
+
+
+def _short(ordinals: list[int]) -> list[int]:
+    """The first, if each is one more than the one before."""
+    return ordinals[:1] if ordinals[-1] - ordinals[0] == len(ordinals) - 1 else ordinals
 
 
 def _ended_of(session: str, entries: list[Entry]) -> fact.Ended:

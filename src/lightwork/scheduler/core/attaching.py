@@ -36,7 +36,7 @@ def join(state: State, ledger: Ledger, event: on.ClientJoined) -> Commands:
     if event.incarnation:
         return _back(state, ledger, session, event)
     if session is None:
-        session = state.sessions[event.session] = Session(event.session, event.user, event.host, state.now_ns)
+        session = state.open_session(event.session, event.user, event.host)
     session.incarnation += 1
     session.lasting = event.lasting
     session.first = session.next_number

@@ -20,6 +20,7 @@ from lightwork.scheduler.core.nodes import Node
 from lightwork.scheduler.core.preparing import fail_hopeless
 from lightwork.scheduler.core.retries import OWN_ENDS, delay, may_retry, spend, words
 from lightwork.scheduler.core.sessions import Session
+from lightwork.scheduler.core.slot_time import each_took, took
 from lightwork.scheduler.core.state import Commands, Deliveries, State
 from lightwork.scheduler.core.twins import conclude, leave_to_other, note_started
 from lightwork.wire import outcome
@@ -104,6 +105,10 @@ def _all_ended(
         job.state = ended
     session.all_ended(jobs)
     computations = {group.computation for group in groups}
+    if len(groups) == 1:
+        took(jobs[0].group, sum(event.durations_ns), len(jobs))
+    else:
+        each_took(jobs, event.durations_ns)
     if len(computations) == 1 and kinds.isdisjoint(NOT_TELLING):
         _measure(node, session, computations.pop(), event.durations_ns)
     else:
@@ -138,6 +143,7 @@ def _some_ended(state: State, node: Node, jobs: list[Job | None], event: on.Atte
             _forget(free, end)
             continue
         session = state.sessions[job.group.session]
+        took(job.group, duration_ns)
         _measure_one(node, session, job, status, duration_ns)
         if job.twin is not None and status & outcome.KIND_MASK == outcome.NOT_RUN:
             _forget(free, end)

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from lightwork.config import limits
 from lightwork.model.states import JobState
 from lightwork.scheduler.core.accord import accord
+from lightwork.scheduler.core.explain import refusal
 from lightwork.scheduler.core.jobs import Group, Job
+from lightwork.scheduler.core.nodes import Node
 from lightwork.scheduler.core.retries import OWN_ENDS
 from lightwork.scheduler.core.sessions import Session
 from lightwork.scheduler.core.state import State
@@ -16,7 +18,15 @@ from lightwork.scheduler.core.twins import runs
 
 def check(state: State) -> list[str]:
     """Sentences about what is wrong; empty if all is well."""
-    return [*_attempts(state), *_jobs(state), *_queue(state), *_running(state), *_counts(state), *accord(state)]
+    return [
+        *_attempts(state),
+        *_jobs(state),
+        *_queue(state),
+        *_running(state),
+        *_counts(state),
+        *_field(state),
+        *accord(state),
+    ]
 
 
 def _attempts(state: State) -> Iterator[str]:
@@ -34,6 +44,45 @@ def _attempts(state: State) -> Iterator[str]:
             yield f"node {node.name} counts {node.held_bytes} bytes of arguments"
         if sum(node.held.values()) != len(node.attempts):
             yield f"node {node.name} counts {sum(node.held.values())} held of {len(node.attempts)}"
+        yield from _taken(node)
+
+
+def _taken(node: Node) -> Iterator[str]:
+    """What is counted as taken is what the attempts take; and nothing was handed out twice."""
+    needs = [job.group.shape.need for job in node.attempts.values()]
+    if node.cpus != sum(need.cpus for need in needs):
+        yield f"node {node.name} counts {node.cpus} thousandths of a slot as taken"
+    taken: dict[str, int] = {}
+    for name, amount in (pair for need in needs for pair in need.amounts):
+        taken[name] = taken.get(name, 0) + amount
+    if taken != {name: amount for name, amount in node.taken.items() if amount}:
+        yield f"node {node.name} counts {node.taken} as taken, and it is {taken}"
+    if node.unlike != sum(not need.plain for need in needs):
+        yield f"node {node.name} counts {node.unlike} attempts that take more than a slot"
+
+
+def _field(state: State) -> Iterator[str]:
+    """Bits are those of the nodes, and no shape overlooks a node that may run its jobs."""
+    field = state.field
+    if field.all != sum(node.bit for node in state.nodes.values()):
+        yield "the field has other nodes than the table"
+    for name, total in field.floating.totals.items():
+        taken = sum(node.taken.get(name, 0) for node in state.nodes.values())
+        if field.floating.taken[name] != taken:
+            yield f"{field.floating.taken[name]} of {total} {name} are counted as lent, and it is {taken}"
+    kept = [node.name for node in field.kept.values()]
+    if len(set(kept)) < len(kept):
+        yield f"a node is kept for two: {kept}"
+    for session in state.sessions.values():
+        for stake in session.stakes.values():
+            out = sum(n for node in state.nodes.values() for held, n in node.held.items() if held.stake is stake)
+            if stake.out != out:
+                yield f"session {session.name} counts {stake.out} attempts of priority {stake.priority}, not {out}"
+    for shape in state.queue.shapes():
+        doubted = field.doubted(shape.seen)
+        for node in field.each(field.all & ~doubted & ~shape.fit):
+            if refusal(node, shape.stake.session, shape.sample) is None:
+                yield f"a shape of {shape.computation} overlooks node {node.name}"
 
 
 def _jobs(state: State) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lightwork.scheduler.core.event import Event
-from lightwork.wire.messages import Computation, File, JobOptions, Place, Tailoring, Wanted
+from lightwork.wire.messages import Computation, File, JobOptions, Place, SetPolicy, Tailoring, Wanted
 
 
 class ClientJoined(Event):
@@ -118,6 +118,7 @@ class NodesWanted(Event):
     number: int
     wanted: list[Wanted]
     now: bool = False
+    only: bool = False  # and no other nodes
 
 
 class NodeAllotted(Event):
@@ -171,3 +172,42 @@ class FilesTaken(Event):
 
     session: str
     tokens: list[int]
+
+
+class TermsTold(Event):
+    """How a session shares nodes with others (wire Terms)."""
+
+    session: str
+    weight: float = 1.0
+    exclusive: bool = False
+
+
+class ComputationUpdated(Event):
+    """A client wants this computation in the place of `old`, from its next submit on."""
+
+    session: str
+    number: int
+    old: str
+    computation: Computation
+
+
+class ReadyAwaited(Event):
+    """A client waits until these computations are prepared on all its nodes, or on so many."""
+
+    session: str
+    number: int
+    computations: list[str]
+    nodes: int = 0
+
+
+class HostsChanged(Event):
+    """Somebody wants something done with machines, for all sessions (wire ChangeHosts). `session` "": no client."""
+
+    session: str
+    number: int
+    action: str
+    hosts: list[str]
+    group: str = ""
+    now: bool = False
+    by: str = ""
+    policy: SetPolicy | None = None

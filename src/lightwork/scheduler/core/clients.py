@@ -24,7 +24,7 @@ def on_client_joined(state: State, event: on.ClientJoined) -> Commands:
         return attaching.join(state, state.ledger, event)
     if event.session in state.sessions:
         raise ProtocolError(f"session {event.session} is open already")
-    session = state.sessions[event.session] = Session(event.session, event.user, event.host, state.now_ns)
+    session = state.open_session(event.session, event.user, event.host)
     ready = ClusterEvent.NODE_READY
     commands: Commands = [do.TellNode(event.session, ready, node.status()) for node in state.nodes.values()]
     return commands + [command for node in list(state.nodes.values()) for command in meet(state, session, node)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from lightwork.scheduler.core.facts import Fact
-from lightwork.wire.messages import Attempt, Computation, File, JobOptions, NodeStatus, Place
+from lightwork.wire.messages import Attempt, Computation, File, JobOptions, NodeStatus, Place, SetPolicy as Policy
 
 
 class Command(Struct):
@@ -46,6 +46,8 @@ class Prepare(Command):
     node: str
     session: str
     computation: Computation
+    epoch: int = 0
+    after: int = 0
 
 
 class Assign(Command):
@@ -121,6 +123,13 @@ class SetSlots(Command):
 
     node: str
     slots: int
+
+
+class SetPolicy(Command):
+    """A node shall do as its owner says from elsewhere."""
+
+    node: str
+    policy: Policy
 
 
 class PlaceFile(Command):
@@ -312,3 +321,4 @@ class Answer(Command):
     jobs: list[int] = []
     nodes: list[str] = []
     after: int = 0
+    total: int = 0

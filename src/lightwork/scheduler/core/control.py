@@ -10,6 +10,7 @@ from collections.abc import Callable
 from lightwork.model.states import JobState
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.clients import cancel
+from lightwork.scheduler.core.exclusive import is_alone
 from lightwork.scheduler.core.losses import lose_waiting, shed
 from lightwork.scheduler.core.nodes import Node, Standing
 from lightwork.scheduler.core.orders import Order
@@ -18,8 +19,11 @@ from lightwork.scheduler.core.seeking import limit
 from lightwork.scheduler.core.sessions import Session
 from lightwork.scheduler.core.shares import Share, Use
 from lightwork.scheduler.core.state import Commands, State
+from lightwork.scheduler.core.step import synchronise
 from lightwork.scheduler.core.tailoring import prepare
 
+OTHERS = "the slots of node {} are not for one of its users to change: others use it as well"
+OTHERS_HINT = "`lightwork scheduler --cooperative` lets you, so does exclusive=True; NodeAllocate limits your own part"
 UNKNOWN = "the nodes of this cluster are in cluster.nodes"
 
 
@@ -40,7 +44,7 @@ def on_node_controlled(state: State, event: on.NodeControlled) -> Commands:
 
 def _allocate(state: State, session: Session, share: Share, node: Node, event: on.NodeControlled) -> Commands:
     share.use = Use.USED
-    return [do.Answer(session.name, event.number, nodes=[node.name])]
+    return [*synchronise(state, session, node), do.Answer(session.name, event.number, nodes=[node.name])]
 
 
 def _deallocate(state: State, session: Session, share: Share, node: Node, event: on.NodeControlled) -> Commands:
@@ -49,6 +53,10 @@ def _deallocate(state: State, session: Session, share: Share, node: Node, event:
 
 
 def _slots(state: State, session: Session, share: Share, node: Node, event: on.NodeControlled) -> Commands:
+    if state.shared and not state.cooperative and not is_alone(state, session):
+        return [do.Answer(session.name, event.number, OTHERS.format(node.name), OTHERS_HINT)]
+    if state.shared and not state.cooperative:
+        session.limited.setdefault(node.name, node.slots)
     commands = limit(node, event.value)
     return [*commands, do.Answer(session.name, event.number, jobs=[node.slots])]
 
@@ -132,7 +140,7 @@ def _hang_up(state: State, node: Node) -> Commands:
     users = [
         one for one in state.sessions.values() if (share := one.shares.get(node.name)) and share.use is not Use.CLOSED
     ]
-    if users or node.shares_memory:
+    if users or node.shares_memory or (state.shared and (not node.via or state.hosts.is_added(node))):
         return []
     prospect = state.prospects.get(node.via)
     if prospect is not None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lightwork.model.states import JobState
@@ -16,20 +16,26 @@ from lightwork.scheduler.core import (
     commands as do,
     control,
     events as on,
+    exclusive,
+    hosts,
     losses,
     machines,
     preparing,
+    reasons as reasons_of,
     recovery,
     seeking,
+    step,
 )
 from lightwork.scheduler.core.binding import bind
-from lightwork.scheduler.core.explain import explain
+from lightwork.scheduler.core.impossible import judge
 from lightwork.scheduler.core.ledger import Ledger
+from lightwork.scheduler.core.parting import part
 from lightwork.scheduler.core.placement import place
+from lightwork.scheduler.core.policies import FAIR
 from lightwork.scheduler.core.retries import try_again, waiting
 from lightwork.scheduler.core.state import Commands, State
 from lightwork.scheduler.core.stuck import far_ones
-from lightwork.scheduler.core.takeback import take_back
+from lightwork.scheduler.core.takeback import make_way, take_back
 from lightwork.scheduler.core.twins import speculate
 from lightwork.wire.messages import Status
 
@@ -71,6 +77,10 @@ _HANDLERS: dict[type[on.Event], Callable[[State, Any], Commands]] = {
     on.NodeControlled: control.on_node_controlled,
     on.NodeJobsAsked: control.on_node_jobs_asked,
     on.HeldTold: control.on_held_told,
+    on.HostsChanged: hosts.on_hosts_changed,
+    on.TermsTold: exclusive.on_terms_told,
+    on.ComputationUpdated: step.on_computation_updated,
+    on.ReadyAwaited: step.on_ready_awaited,
     on.FileGiven: control.on_file_given,
     on.FilePlaced: control.on_file_placed,
     on.AttemptsStarted: attempts.on_attempts_started,
@@ -107,6 +117,9 @@ _OF_SESSIONS = frozenset(
         on.NodeAllotted,
         on.NodeTailored,
         on.NodeControlled,
+        on.TermsTold,
+        on.ComputationUpdated,
+        on.ReadyAwaited,
         on.FileGiven,
         on.ClientAway,
         on.ClientDetached,
@@ -120,9 +133,19 @@ _OF_SESSIONS = frozenset(
 class Core:
     """Told events, it answers with commands."""
 
-    def __init__(self, epoch: int = 1, ledger: Ledger | None = None, now_ns: int = 0, wall_ns: int = 0) -> None:
-        """`ledger`: what earlier lives have written down (which may be nothing); None: nothing is written down."""
-        self.state = State(epoch if ledger is None else ledger.epoch + 1)
+    def __init__(
+        self,
+        epoch: int = 1,
+        ledger: Ledger | None = None,
+        now_ns: int = 0,
+        wall_ns: int = 0,
+        *,
+        order: str = FAIR,
+        resources: Mapping[str, int] | None = None,
+    ) -> None:
+        """`ledger`: what earlier lives have written down (which may be nothing); None: nothing is written down.
+        `order`: one of policies.ORDERS; `resources`: what the scheduler lends to jobs wherever they run."""
+        self.state = State(epoch if ledger is None else ledger.epoch + 1, order, resources)
         self.state.wall_ns = wall_ns
         if ledger is not None:
             recovery.restore(self.state, ledger, now_ns)
@@ -136,6 +159,10 @@ class Core:
         commands: Commands = []
         for event in events:
             if self._concerns(event):
+                if state.killing and type(event) is on.AttemptsEnded:
+                    for one in recovery.without_strays(state, event):
+                        commands += _HANDLERS[type(one)](state, one)
+                    continue
                 commands += _HANDLERS[type(event)](state, event)
         return commands + self._afterwards()
 
@@ -164,11 +191,20 @@ class Core:
         commands: Commands = []
         if state.leaving or state.released:
             commands += control.let_go(state)
+        if state.parting and not state.restoring:
+            commands += part(state)
+        if state.barriers:
+            commands += step.look(state)
         if not state.restoring:
+            if state.exclusive:
+                exclusive.end_those_over(state)
             if state.delays.size:
                 try_again(state)
-            commands += place(state.queue, state.nodes, state.sessions, state.tokens)
-            commands += take_back(state.queue, state.nodes, state.sessions, state.now_ns)
+            if state.queue.unjudged:
+                commands += judge(state)
+            placed, blocked = place(state)
+            commands += placed
+            commands += make_way(state, blocked) if blocked else take_back(state)
             if state.speculative:
                 commands += speculate(state)
             commands += state.alarm()
@@ -199,15 +235,14 @@ class Core:
         status.retried, status.slow = session.retried, far_ones(state, session_name, WAITING_SHOWN)
         return status
 
+    def why(self, session: str, job: int) -> list[str]:
+        """Why this job is where it is, in lines."""
+        return reasons_of.why(self.state, session, job)
+
     def _waiting(self, session_name: str) -> list[str]:
         """Why the first waiting groups wait, each reason once."""
         state = self.state
         groups = [group for group, _ in state.queue.lines() if group.session == session_name][:WAITING_SHOWN]
-        if state.restoring:
-            names = ", ".join(sorted(state.awaited))
-            return [f"the scheduler was restarted, and waits for what still runs on {names}"]
-        if state.sessions[session_name].congested:
-            return ["the client does not take results as fast as they come"]
         session = state.sessions[session_name]
-        reasons = [reason for group in groups for reason in explain(state.nodes.values(), session, group)]
+        reasons = [reason for group in groups for reason in reasons_of.explain(state, session, group)]
         return [*dict.fromkeys(reasons), *waiting(state, session_name, WAITING_SHOWN)]

@@ -11,8 +11,10 @@ from lightwork.scheduler.core.client_events import (
     ClientLost as ClientLost,
     CloseAsked as CloseAsked,
     ComputationDefined as ComputationDefined,
+    ComputationUpdated as ComputationUpdated,
     FileGiven as FileGiven,
     FilesTaken as FilesTaken,
+    HostsChanged as HostsChanged,
     JobsCancelled as JobsCancelled,
     JobsNamed as JobsNamed,
     JobsSubmitted as JobsSubmitted,
@@ -21,9 +23,11 @@ from lightwork.scheduler.core.client_events import (
     NodeJobsAsked as NodeJobsAsked,
     NodesWanted as NodesWanted,
     NodeTailored as NodeTailored,
+    ReadyAwaited as ReadyAwaited,
     ResultsRecalled as ResultsRecalled,
     ResultsTaken as ResultsTaken,
     StorageFull as StorageFull,
+    TermsTold as TermsTold,
 )
 from lightwork.scheduler.core.event import Event as Event
 from lightwork.wire.messages import File, Hardware, Load
@@ -46,6 +50,12 @@ class NodeJoined(Event):
     identity: str = ""
     era: str = ""
     adopting: bool = False
+    resources: dict[str, int] = {}
+    groups: list[str] = []
+    weight: int = 0
+    unwilling: str = ""
+    relay: str = ""
+    lease_ns: int = 0  # that it was told by its relay; 0: as everybody
 
 
 class NodeTruth(Event):
@@ -83,14 +93,17 @@ class NodeBeat(Event):
     running: list[int] = []
     load: Load = Load()
     workers: list[int] = []
+    epochs: dict[str, int] = {}  # by session: the latest one that it is in step with
+    unwilling: str = ""  # why it takes no new jobs now
 
 
 class ComputationReady(Event):
-    """A computation is prepared on a node."""
+    """A computation is prepared on a node, by a Prepare of this epoch."""
 
     node: str
     session: str
     computation: str
+    epoch: int = 0
 
 
 class ComputationFailed(Event):
@@ -100,6 +113,7 @@ class ComputationFailed(Event):
     session: str
     computation: str
     failure: dict[str, bytes] = {}
+    epoch: int = 0
 
 
 class AttemptsStarted(Event):

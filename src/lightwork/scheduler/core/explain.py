@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
+from lightwork.kit.text import count
+from lightwork.model.resources import shown
 from lightwork.scheduler.core.jobs import Group
+from lightwork.scheduler.core.needs import PLENTY, WHOLE
 from lightwork.scheduler.core.nodes import Node, Standing
+from lightwork.scheduler.core.refusals import behind, excluded
 from lightwork.scheduler.core.sessions import ComputationRecord, Session
+from lightwork.scheduler.core.shapes import Shape
 from lightwork.scheduler.core.shares import Use
 from lightwork.wire.messages import Computation
 
@@ -20,6 +25,8 @@ def refusal(node: Node, session: Session, group: Group) -> str | None:
         return f"node {node.name} has not told yet what still runs there"
     if node.standing is not Standing.JOINED:
         return f"node {node.name} is {node.standing.value}"
+    if (why := excluded(node)) is not None:
+        return why
     if node.ailing or node.stuck_ns:
         return f"node {node.name} is set aside: {node.trouble}"
     if share.use is not Use.USED:
@@ -29,9 +36,11 @@ def refusal(node: Node, session: Session, group: Group) -> str | None:
     record = session.computations[group.computation]
     if node.name in record.failed:
         return f"setup of {record.computation.name} failed on node {node.name}"
+    if (why := behind(node, session, group)) is not None:
+        return why
     if group.options.node and group.options.node != node.name:
         return f"the job may run on node {group.options.node} only"
-    return unfit(node, record.computation)
+    return unfit(node, record.computation) or misfit(node, group.shape, node.slots)
 
 
 def unfit(node: Node, computation: Computation) -> str | None:
@@ -44,13 +53,53 @@ def unfit(node: Node, computation: Computation) -> str | None:
     return f"{computation.name} needs Python {needed[0]}.{needed[1]} ({why}); node {node.name} has {have}"
 
 
-def fullness(node: Node, record: ComputationRecord) -> str | None:
-    """Why this node, which may run it, has not started one yet; None if it would take one at once."""
+def misfit(node: Node, shape: Shape, slots: int) -> str | None:
+    """Why this node, with so many slots, is not what the job asks for; None if it is, once there is room."""
+    if shape.problem:
+        return shape.problem
+    if shape.where is not None and not shape.where.holds(node.facts()):
+        return f"node {node.name} is not what where= asks for: {shape.where.why(node.facts())}"
+    need = shape.need
+    if need.cpus > slots * WHOLE:
+        return f"node {node.name} has {count(slots, 'slot')}; the job needs {shown('cpus', need.cpus)}"
+    floating = node.field.floating.totals
+    for name, amount in need.amounts:
+        if name in floating:
+            if amount > floating[name]:
+                return f"the scheduler has {shown(name, floating[name])} for all jobs; this one needs {amount:,}"
+        elif amount > node.total(name):
+            return f"node {node.name} has {shown(name, node.total(name))}; the job needs {shown(name, amount)}"
+    return None
+
+
+def fullness(node: Node, session: Session, shape: Shape) -> str | None:
+    """Why this node, which may run it, has no room for one more; None if it would take one at once."""
+    record, need = shape.record, shape.need
+    room = node.field.room(need)
+    if node.count(need.cpus, room.local):
+        if cap_left(node, session, shape) <= 0:
+            cap = session.shares[node.name].cap
+            return f"node {node.name} is to have {count(cap, 'job')} of this cluster at once, and has"
+        lacking = node.field.floating.lacking(room.floating)
+        return f"there is not enough {' and '.join(lacking)} left; the scheduler lends it" if lacking else None
     if node.name not in record.ready and node.name in record.prepared:
         return f"node {node.name} is preparing {record.computation.name}"
     if node.idle_slots <= 0:
         return f"all {node.slots} slots of node {node.name} are busy"
-    return None
+    lacks = [name for name, amount in room.local if node.total(name) - node.taken.get(name, 0) < amount]
+    if node.slots * WHOLE - node.cpus < need.cpus:
+        lacks.append("cpus")
+    needs = dict(room.local) | {"cpus": need.cpus}
+    return f"node {node.name} has not {' and '.join(shown(name, needs[name]) for name in lacks)} left"
+
+
+def cap_left(node: Node, session: Session, shape: Shape) -> int:
+    """How many more jobs of this shape its session may have on the node, if that was limited."""
+    share = session.shares.get(node.name)
+    if share is None or not share.cap:
+        return PLENTY
+    taken = sum(held.need.cpus * number for held, number in node.held.items() if held.stake.session is session)
+    return max(0, share.cap * WHOLE - taken) // max(1, shape.need.cpus)
 
 
 def failed_everywhere(nodes: Iterable[Node], session: Session, record: ComputationRecord) -> bool:
@@ -62,18 +111,3 @@ def failed_everywhere(nodes: Iterable[Node], session: Session, record: Computati
 def preferred(allowed: list[Node], group: Group) -> list[Node]:
     """Of the nodes that may run it, those where it has not failed, if there are any."""
     return [node for node in allowed if node.name not in group.avoid] or allowed if group.avoid else allowed
-
-
-def explain(nodes: Collection[Node], session: Session, group: Group) -> list[str]:
-    """A sentence for each node about why a job of this group waits."""
-    record = session.computations[group.computation]
-    refusals = {node.name: refusal(node, session, group) for node in nodes}
-    better = preferred([node for node in nodes if refusals[node.name] is None], group)
-    reasons = []
-    for node in nodes:
-        reason = refusals[node.name]
-        if reason is None and node not in better:
-            reason = f"the job failed on node {node.name}, and another one may run it"
-        reason = reason or fullness(node, record)
-        reasons.append(reason or f"node {node.name} has a free slot; the job is on its way")
-    return reasons or ["no node is connected"]

@@ -18,15 +18,18 @@ class Began(Struct, array_like=True, tag=1):
 
     epoch: int
     identity: str
+    ordinal: int = 0  # of the next job, at least
 
 
 class NodeKnown(Struct, array_like=True, tag=2):
-    """A node works for us. `via`: the address where it was dialled, "": it dials us."""
+    """A node works for us. `via`: the address where it was dialled, "": it dials us. `lease_ns`: behind a relay, 0:
+    as everybody."""
 
     node: str
     identity: str
     era: str
     via: str = ""
+    lease_ns: int = 0
 
 
 class NodeGone(Struct, array_like=True, tag=3):
@@ -59,6 +62,7 @@ class Wished(Struct, array_like=True, tag=6):
     session: str
     wanted: list[Wanted]
     life: int = 0
+    only: bool = False
 
 
 class Defined(Struct, array_like=True, tag=7):
@@ -81,6 +85,8 @@ class Submitted(Struct, array_like=True, tag=8):
     ids: list[bytes] = []
     prints: list[bytes] = []
     stored: list[tuple[int, File]] = []
+    epoch: int = 0
+    ordinals: list[int] = []  # in which order all jobs came; a single one: the others follow; none: after all others
 
 
 class Skipped(Struct, array_like=True, tag=9):
@@ -163,6 +169,34 @@ class Taken(Struct, array_like=True, tag=16):
     numbers: list[int]
 
 
+class TermsSet(Struct, array_like=True, tag=26):
+    """How a session shares nodes with others. `since`: of the first job that comes after it, if it wants them all; 0:
+    not now, for nobody is there and no job is left."""
+
+    session: str
+    weight: float = 1.0
+    exclusive: bool = False
+    since: int = 0
+
+
+class Updated(Struct, array_like=True, tag=30):
+    """A computation took the place of `old`: what is submitted from now on is of this epoch."""
+
+    session: str
+    old: Digest
+    computation: Digest
+    epoch: int
+
+
+class HostsSaid(Struct, array_like=True, tag=31):
+    """What is to be done with machines from now on (wire ChangeHosts)."""
+
+    action: str
+    hosts: list[str]
+    group: str = ""
+    by: str = ""
+
+
 class Unspent(Struct, array_like=True, tag=17):
     """An attempt that was lost is back: it is not over."""
 
@@ -188,5 +222,8 @@ Fact: TypeAlias = (
     | CancelAsked
     | Ended
     | Taken
+    | TermsSet
+    | Updated
+    | HostsSaid
     | Unspent
 )

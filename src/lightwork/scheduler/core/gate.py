@@ -93,6 +93,7 @@ _TO_NODES = frozenset(
         do.Drop,
         do.HangUp,
         do.SetSlots,
+        do.SetPolicy,
         do.PlaceFile,
         do.AskHeld,
     )

@@ -6,10 +6,13 @@ placement, so the queue and the nodes deal with groups, and a batch to a node is
 
 from __future__ import annotations
 
+from collections import deque
+
 from msgspec import Struct
 
 from lightwork.model.states import JobState
 from lightwork.scheduler.core.commands import TellFile
+from lightwork.scheduler.core.shapes import Shape
 from lightwork.wire.messages import Attempt, JobOptions
 from lightwork.wire.outcome import ARENA_REFERENCE
 
@@ -19,17 +22,30 @@ NOWHERE: frozenset[str] = frozenset()
 class Group:
     """Jobs of one session, computation and options; `live` counts those that have not ended.
 
+    `epoch`: the session's when they were submitted: they run on no node that is behind it.
+
     `avoid`: nodes where they failed: another one is better, if one may run them.
     """
 
-    __slots__ = ("avoid", "computation", "live", "options", "session")
+    __slots__ = ("avoid", "computation", "epoch", "line", "live", "options", "session", "shape")
 
-    def __init__(self, session: str, computation: str, options: JobOptions, avoid: frozenset[str] = NOWHERE) -> None:
+    shape: Shape  # what matters to placement; given by its session
+
+    def __init__(
+        self, session: str, computation: str, options: JobOptions, avoid: frozenset[str] = NOWHERE, epoch: int = 0
+    ) -> None:
         self.session = session
         self.computation = computation
         self.options = options
         self.avoid = avoid
+        self.epoch = epoch
         self.live = 0
+        self.line: deque[Job] = deque()  # those that wait; ended ones leave when they come to its head
+
+    @property
+    def key(self) -> tuple[str, JobOptions, frozenset[str], int]:
+        """What makes it different from the other groups of its session."""
+        return self.computation, self.options, self.avoid, self.epoch
 
 
 class Twin(Struct, gc=False):
@@ -41,6 +57,7 @@ class Twin(Struct, gc=False):
     state: JobState = JobState.QUEUED
     started_ns: int = 0
     files: list[TellFile] = []
+    charged_ns: int = 0
 
 
 class Extra(Struct, gc=False):
@@ -72,6 +89,7 @@ class Job(Struct, gc=False):
     cancelled: bool = False
     in_arena: bool = False  # its arguments lie elsewhere: the payload is a reference
     fact: int = 0  # the number of the fact that it was submitted by
+    charged_ns: int = 0  # slot time that its attempt counts for as long as it is out
     extra: Extra | None = None
 
     @property
@@ -117,6 +135,15 @@ class Job(Struct, gc=False):
         first = [(self.node, self.token)] if self.node else []
         return [*first, (twin.node, twin.token)] if twin is not None else first
 
+    def charge(self, token: int, slot_ns: int) -> int:
+        """This attempt counts for so much slot time from now on; what it counted for before."""
+        twin = self.twin
+        if twin is not None and twin.token == token:
+            before, twin.charged_ns = twin.charged_ns, slot_ns
+        else:
+            before, self.charged_ns = self.charged_ns, slot_ns
+        return before
+
     def stage(self, token: int) -> tuple[JobState, int]:
         """How far this attempt is: QUEUED, or RUNNING and since when."""
         twin = self.twin
@@ -136,5 +163,6 @@ class Job(Struct, gc=False):
         if twin is None:
             raise LookupError(f"job {self.number} has no second attempt")
         self.node, self.token, self.state, self.started_ns = twin.node, twin.token, twin.state, twin.started_ns
+        self.charged_ns = twin.charged_ns
         self.more().twin = None
         return twin

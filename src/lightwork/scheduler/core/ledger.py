@@ -16,6 +16,7 @@ from typing import Any
 
 from lightwork.scheduler.core import facts as fact
 from lightwork.scheduler.core.accounts import Account, End, Entry, Grant, facts_of
+from lightwork.scheduler.core.host_rules import HostRules
 from lightwork.wire.messages import File
 
 
@@ -29,6 +30,8 @@ class Ledger:
         self.sessions: dict[str, Account] = {}
         self.needs: dict[str, int] = {}  # how often each blob is spoken of
         self.unneeded: list[str] = []  # blobs that were, and may go
+        self.hosts = HostRules()
+        self.ordinal = 0  # of the next job
 
     def apply(self, one: fact.Fact) -> None:
         """It is so from now on. KeyError: it speaks of what no earlier fact has told."""
@@ -52,6 +55,7 @@ class Ledger:
 
     def _began(self, one: fact.Began) -> None:
         self.epoch, self.identity = one.epoch, one.identity
+        self.ordinal = max(self.ordinal, one.ordinal)
 
     def _node_known(self, one: fact.NodeKnown) -> None:
         self.nodes[one.node] = one
@@ -84,7 +88,9 @@ class Ledger:
         if one.life != account.wisher:
             account.wisher = one.life
             account.wishes.clear()
+            account.only = False
         account.wishes += one.wanted
+        account.only |= one.only
 
     def _defined(self, one: fact.Defined) -> None:
         computations = self.sessions[one.session].computations
@@ -94,8 +100,10 @@ class Ledger:
 
     def _submitted(self, one: fact.Submitted) -> None:
         account = self.sessions[one.session]
+        first = one.ordinals[0] if one.ordinals else self.ordinal
         for index, (number, payload) in enumerate(zip(one.numbers, one.payloads, strict=True)):
-            entry = account.entries[number] = Entry(number, one.computation, one.options, payload)
+            entry = account.entries[number] = Entry(number, one.computation, one.options, payload, epoch=one.epoch)
+            entry.ordinal = one.ordinals[index] if len(one.ordinals) > 1 else first + index
             if one.keys and one.keys[index]:
                 entry.key = one.keys[index]
                 account.keys[entry.key] = number
@@ -108,6 +116,7 @@ class Ledger:
             self.need([file])
         for _ in one.numbers if one.options.files else ():
             self.need(one.options.files)
+        self.ordinal = max(self.ordinal, account.entries[one.numbers[-1]].ordinal + 1)
         account.unended += len(one.numbers)
         account.next_number = max(account.next_number, one.numbers[-1] + 1)
 
@@ -192,13 +201,26 @@ class Ledger:
                 self.unneed(entry.files())
                 account.drop(entry)
 
+    def _terms_set(self, one: fact.TermsSet) -> None:
+        account = self.sessions[one.session]
+        account.weight, account.exclusive, account.since = one.weight, one.exclusive, one.since
+        self.ordinal = max(self.ordinal, one.since)
+
+    def _updated(self, one: fact.Updated) -> None:
+        self.sessions[one.session].steps.take(one.old, one.computation, one.epoch)
+
+    def _hosts_said(self, one: fact.HostsSaid) -> None:
+        self.hosts.take(one.action, one.hosts, one.group, one.by)
+
     # --- all of it, in as few facts as it takes ---
 
     def facts(self) -> Iterator[fact.Fact]:
         """Facts that make an equal ledger out of an empty one."""
-        if self.epoch:
-            yield fact.Began(self.epoch, self.identity)
+        if self.epoch or self.ordinal:
+            yield fact.Began(self.epoch, self.identity, self.ordinal)
         yield from self.nodes.values()
+        for rule in self.hosts:
+            yield fact.HostsSaid(rule.action, [rule.host], rule.group, rule.by)
         for account in self.sessions.values():
             yield from facts_of(account)
 
@@ -228,5 +250,8 @@ _APPLY: dict[type, Callable[[Ledger, Any], None]] = {
     fact.CancelAsked: Ledger._cancel_asked,
     fact.Ended: Ledger._ended,
     fact.Taken: Ledger._taken,
+    fact.TermsSet: Ledger._terms_set,
+    fact.Updated: Ledger._updated,
+    fact.HostsSaid: Ledger._hosts_said,
     fact.Unspent: Ledger._unspent,
 }

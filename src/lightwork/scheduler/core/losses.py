@@ -19,6 +19,7 @@ from lightwork.scheduler.core.jobs import Job
 from lightwork.scheduler.core.nodes import Node
 from lightwork.scheduler.core.preparing import fail_hopeless
 from lightwork.scheduler.core.retries import spend, words
+from lightwork.scheduler.core.slot_time import took
 from lightwork.scheduler.core.state import Commands, Deliveries, State
 from lightwork.scheduler.core.twins import conclude, leave_to_other
 from lightwork.wire import outcome
@@ -41,34 +42,37 @@ def on_attempts_died(state: State, event: on.AttemptsDied) -> Commands:
     deliveries = Deliveries(node.name)
     before: Commands = []
     again: list[Job] = []
+    why = ""  # if they were ended by somebody else's word
     for i, (token, end) in enumerate(zip(event.tokens, accumulate(event.lengths), strict=True)):
         job = node.let_go(token)
         if job is None:
             continue
         job.deaths += event.blame
+        took(job.group, event.ages_ns[i])
+        why = state.killing.pop(token, why)
         body, age_ns = event.body[end - event.lengths[i] : end], event.ages_ns[i]
         started_ns = state.now_ns - age_ns
         becomes = after_death(job, blame=event.blame, started=True)
         if becomes is JobState.QUEUED or (job.twin is not None and becomes is not JobState.POISONED):
-            text = words(outcome.DIED | outcome.ENVELOPE, body)
+            text = why or words(outcome.DIED | outcome.ENVELOPE, body)
             attempt = Attempt(node.name, started_ns + state.wall_ns, age_ns, outcome.DIED, text)
             spend(state, job, attempt, blame=event.blame, told=token)
-            left = leave_to_other(state, job, token, f"its worker on node {node.name} died")
+            left = leave_to_other(state, job, token, why or f"its worker on node {node.name} died")
             before += left or []
             if left is None:
                 again.append(job)
             continue
         before += conclude(state, job, token)
         session = state.sessions[job.group.session]
-        _end_dead(deliveries.of(session.name), job, becomes, node, body, started_ns, age_ns)
+        _end_dead(deliveries.of(session.name), job, becomes, node, body, started_ns, age_ns, why)
         state.end(session, job, becomes)
-    commands = _tell_requeued(again, f"its worker on node {node.name} died")
+    commands = _tell_requeued(again, why or f"its worker on node {node.name} died")
     state.requeue(again, unstarted=False)
     return before + deliveries.finish() + commands + fail_hopeless(state, again) + state.release_done()
 
 
 def _end_dead(
-    delivery: Delivery, job: Job, state: JobState, node: Node, body: bytes, started_ns: int, age_ns: int
+    delivery: Delivery, job: Job, state: JobState, node: Node, body: bytes, started_ns: int, age_ns: int, why: str
 ) -> None:
     if state is JobState.POISONED:
         told = with_message(body, _poison(job, node))
@@ -77,7 +81,7 @@ def _end_dead(
         ended = failure_outcome(outcome.CANCELLED, "JobCancelled", "cancelled; its worker ended with it")
         delivery.add(job, state, *ended, started_ns, age_ns)
     else:
-        ended = _lost(node, "its agent or keeper died while it ran")
+        ended = _lost(node, why or "its agent or keeper died while it ran")
         delivery.add(job, state, *ended, started_ns, age_ns)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lightwork.config import timers
 from lightwork.kit.text import count, span
 from lightwork.model.states import ClusterEvent
-from lightwork.scheduler.core import commands as do, events as on
+from lightwork.scheduler.core import commands as do, events as on, hosts, step
 from lightwork.scheduler.core.attaching import overdue
 from lightwork.scheduler.core.clients import on_client_lost
 from lightwork.scheduler.core.facts import NodeKnown
@@ -13,16 +13,17 @@ from lightwork.scheduler.core.losses import give_up, lose, lose_waiting
 from lightwork.scheduler.core.nodes import HERE, SECOND_NS, Node, Standing
 from lightwork.scheduler.core.recovery import end_hold, hold_is_over
 from lightwork.scheduler.core.seeking import all_tried, meet, seek, unwanted
+from lightwork.scheduler.core.slot_time import keep_up
 from lightwork.scheduler.core.state import Commands, State
 from lightwork.scheduler.core.stuck import heed, look
 
 
 def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
     """A node offers its slots. One whose claim went on has all that it had; another one's heartbeat will tell."""
-    node = state.nodes.get(event.node)
+    node = known = state.nodes.get(event.node)
     if node is None:
         node = Node(event.node, event.slots, event.address, event.hardware, state.now_ns)
-        state.nodes[event.node] = node
+        state.add_node(node)
     else:
         used = node.slots if node.slots < node.offered else event.slots
         node.offered, node.address, node.hardware = event.slots, event.address, event.hardware
@@ -35,8 +36,15 @@ def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
             node.unsettled = set()  # its Truth tells that, and more
     node.via, node.shares_memory = event.via, event.shares_memory
     node.untold = event.adopting or (event.resumed and node.untold)  # a Truth that its last link lost is still to come
-    _know(state, node, event)
     node.pythons, node.labels = event.pythons, event.labels
+    node.own_groups, node.weight, node.relay = tuple(event.groups), event.weight, event.relay
+    node.lease_ns = event.lease_ns
+    node.resources, node.unwilling = event.resources, event.unwilling
+    hosts.settle(state, node)
+    state.queue.reconsider(node)
+    if known is None and node.removed_by:
+        return hosts.turn_away(state, node)
+    _know(state, node, event)
     prospect = state.prospects.get(event.via)
     if prospect is not None:
         prospect.joined(node.name)
@@ -50,6 +58,7 @@ def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
     useless = unwanted(state, node)
     if useless:
         return commands + useless
+    commands += step.synchronise_all(state, node)
     if node.slots < node.offered:
         commands = [*(one for one in commands if type(one) is not do.SetSlots), do.SetSlots(node.name, node.slots)]
     return commands + state.tell_all(ClusterEvent.NODE_READY, node) + (all_tried(state) if prospect is not None else [])
@@ -59,7 +68,7 @@ def _know(state: State, node: Node, event: on.NodeJoined) -> None:
     """It works for us: a restart must wait for it."""
     node.identity, node.era = event.identity, event.era
     if state.ledger is not None:
-        known = NodeKnown(node.name, event.identity, event.era, event.via)
+        known = NodeKnown(node.name, event.identity, event.era, event.via, event.lease_ns)
         if state.ledger.nodes.get(node.name) != known:
             state.record(known)
             node.known = state.recorded
@@ -89,8 +98,7 @@ def on_node_lost(state: State, event: on.NodeLost) -> Commands:
         commands += _warn_of_loss(state, node)
     if event.left:
         why = f"node {node.name} has left"
-        commands += lose(state, node, set(node.attempts), why) + _lose_pinned(state, node, why)
-        commands += _remove(state, node)
+        commands += lose(state, node, set(node.attempts), why) + forget(state, node, why)
     else:
         for session in list(state.sessions.values()):  # the end of a session does not wait for it
             commands += state.forgotten_by(session, node.name)
@@ -116,6 +124,9 @@ def on_node_beat(state: State, event: on.NodeBeat) -> Commands:
         node.standing = Standing.JOINED
         state.queue.reconsider()
     commands = state.tell_all(ClusterEvent.NODE_LOAD, node) + heed(state, node)
+    if event.unwilling != node.unwilling:
+        commands += hosts.heed(state, node, event.unwilling)
+    commands += step.heed(state, node, event.epochs)
     if node.unsettled:
         missing = node.unsettled.intersection(node.attempts).difference(event.held, event.running)
         node.unsettled = set()
@@ -147,7 +158,7 @@ def on_time_passed(state: State, event: on.TimePassed) -> Commands:
     commands: Commands = []
     for node in list(state.nodes.values()):
         silent_ns = state.now_ns - node.heard_ns
-        if silent_ns > state.lease_ns:
+        if silent_ns > state.lease_of(node):
             commands += _presume_dead(state, node, silent_ns)
         elif silent_ns > state.silent_ns and node.standing is Standing.JOINED:
             node.standing = Standing.SILENT
@@ -159,6 +170,10 @@ def on_time_passed(state: State, event: on.TimePassed) -> Commands:
         commands += on_client_lost(state, on.ClientLost(name))
     if state.restoring and hold_is_over(state):
         commands += end_hold(state)
+    if state.killing:
+        alive = {token for node in state.nodes.values() for token in node.attempts}
+        state.killing = {token: why for token, why in state.killing.items() if token in alive}
+    keep_up(state)
     return commands + look(state) + seek(state)
 
 
@@ -187,7 +202,7 @@ def _presume_dead(state: State, node: Node, silent_ns: int) -> Commands:
         commands += give_up(state, node) + _forgets_sessions(state, node)
         forget_computations(state, node)
         commands += _warn_of_waiting(state, node, silent_ns)
-    over = silent_ns > state.lease_ns + state.lost_ns
+    over = silent_ns > state.lease_of(node) + state.lost_ns
     if over:
         why = f"node {node.name} has not been heard for {silent_ns / SECOND_NS:.0f} s"
         commands += lose(state, node, set(node.attempts), why)
@@ -204,7 +219,7 @@ def _warn_of_loss(state: State, node: Node) -> Commands:
             text = f"the connection with node {node.name} ({node.address}) is lost"
             moving = sum(job.group.options.reentrant is not False for job in node.of_session(session))
             if moving:
-                text += f"; unless it is back within {span(state.lease_ns / SECOND_NS)}, "
+                text += f"; unless it is back within {span(state.lease_of(node) / SECOND_NS)}, "
                 text += f"{count(moving, 'job')} from there will be queued again"
             commands.append(do.Warn(session, "warning", text))
     return commands
@@ -236,6 +251,11 @@ def _pinned(state: State, node: Node) -> list[tuple[str, int]]:
 def _lose_pinned(state: State, node: Node, why: str) -> Commands:
     in_line = [job for _, line in state.queue.lines() for job in line]
     return lose_waiting(state, node, [*in_line, *state.delays], why)
+
+
+def forget(state: State, node: Node, why: str) -> Commands:
+    """It is none of ours any more; it has no attempts."""
+    return _lose_pinned(state, node, why) + _remove(state, node)
 
 
 def _remove(state: State, node: Node) -> Commands:

@@ -19,7 +19,11 @@ def on_computation_ready(state: State, event: on.ComputationReady) -> Commands:
     session = state.sessions.get(event.session)
     if session is None or event.computation not in session.computations:
         return []
+    if event.epoch < session.computations[event.computation].epoch:
+        return []  # of before an update: another word follows
     session.computations[event.computation].ready.add(event.node)
+    if session.steps.latest:
+        state.queue.reconsider(state.nodes[event.node])
     told = do.TellComputation(event.session, event.computation, event.node, True)
     return [told, *prepared_again(session, event.node, event.computation)]
 
@@ -30,6 +34,8 @@ def on_computation_failed(state: State, event: on.ComputationFailed) -> Commands
     if session is None or event.computation not in session.computations:
         return []
     record = session.computations[event.computation]
+    if event.epoch < record.epoch:
+        return []
     record.failed[event.node] = event.failure
     state.queue.reconsider()
     told = do.TellComputation(event.session, event.computation, event.node, False, event.failure)

@@ -1,8 +1,11 @@
-"""In which order jobs wait: by submission, across all groups. (Priority and fair share will order sessions here.)
+"""Jobs that have no attempt, in the order in which they are to go.
 
-Each group has a line (a deque); a heap holds the groups by the ordinal of their first job, with stale entries dropped
-when they come up. Cancelled jobs are deleted lazily, too: they leave the line when they reach its head. Groups that no
-node may run stand aside until something changes, so that an event never looks at what it cannot move.
+    priority ──> stake (of a session) ──> shape ──> group ──> line of jobs
+    larger first     by the policy        by the first of its jobs, in order of submission
+
+A line is a deque; a heap in each shape holds its groups by the ordinals of their first jobs, with stale entries dropped
+when they come up. Ended jobs are dropped when they come to the head of their line. So nothing here is ever searched,
+however many wait; `placement` decides whose turn it is, and looks only at shapes that what has changed may help.
 """
 
 from __future__ import annotations
@@ -10,31 +13,41 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
+from itertools import chain
 
 from lightwork.config import limits
 from lightwork.model.states import JobState
+from lightwork.scheduler.core.field import Field
 from lightwork.scheduler.core.jobs import Group, Job
+from lightwork.scheduler.core.nodes import Node
+from lightwork.scheduler.core.shapes import NEVER, Level, Shape, Stake
 
 LAST = 1 << 62  # an ordinal after all others
 
 
 class Queue:
-    """Jobs that have no attempt; `size` counts them."""
+    """All of them; `size` counts jobs."""
 
-    def __init__(self) -> None:
-        self._lines: dict[Group, deque[Job]] = {}
-        self._heap: list[tuple[int, int, Group]] = []
-        self._aside: set[Group] = set()
+    def __init__(self, field: Field | None = None) -> None:
+        self.field = field or Field()
         self.size = 0
+        self.unjudged: dict[Shape, None] = {}  # nobody has looked whether any node can run them; see `impossible`
+        self._levels: dict[int, Level] = {}
+        self._order: list[Level] = []  # the most urgent first
+        self._groups: dict[Group, None] = {}  # those with a line, the oldest first
+        self._stakes = 0
+        self.blocked = 0  # how often a shape was, counted anew after each job of it that was placed
+
+    # --- who waits ---
 
     def add(self, group: Group, jobs: list[Job]) -> None:
         """New jobs of one group, at the end."""
-        line = self._lines.get(group)
-        if line is None:
-            self._lines[group] = deque(jobs)
-            self._push(group)
+        if group.line:
+            group.line.extend(jobs)
         else:
-            line.extend(jobs)
+            group.line = deque(jobs)
+            self._groups[group] = None
+            self._push(group)
         self.size += len(jobs)
 
     def put_back(self, jobs: Iterable[Job]) -> None:
@@ -43,13 +56,14 @@ class Queue:
         for job in sorted(jobs, key=_ordinal):
             by_group.setdefault(job.group, []).append(job)
         for group, back in by_group.items():
-            _merge(self._lines.setdefault(group, deque()), back)
+            _merge(group.line, back)
             self.size += len(back)
+            self._groups[group] = None
             self._push(group)
 
     def holds(self, job: Job) -> bool:
         """Whether it stands in line. (Looks for it: not for the hot path.)"""
-        return job in self._lines.get(job.group, ())
+        return job in job.group.line
 
     def pull(self, jobs: Iterable[Job]) -> None:
         """They leave their lines from wherever they stand: they have an attempt after all."""
@@ -57,7 +71,7 @@ class Queue:
         for job in jobs:
             by_group.setdefault(job.group, set()).add(job.number)
         for group, numbers in by_group.items():
-            self._lines[group] = deque(job for job in self._lines[group] if job.number not in numbers)
+            group.line = deque(job for job in group.line if job.number not in numbers)
             self.size -= len(numbers)
             self._push(group)
 
@@ -65,22 +79,86 @@ class Queue:
         """A waiting job was ended; it leaves its line later."""
         self.size -= 1
 
-    def first(self) -> tuple[Group, int] | None:
-        """The group whose turn it is, and the ordinal before which it may go on (the next group's first)."""
-        group = self._valid_top()
-        if group is None:
-            return None
-        entry = heappop(self._heap)
-        following = self._valid_top()
-        while following is group:  # the same group stood there twice
-            heappop(self._heap)
-            following = self._valid_top()
-        heappush(self._heap, entry)
-        return group, LAST if following is None else self._lines[following][0].ordinal
+    def lines(self) -> Iterator[tuple[Group, deque[Job]]]:
+        """All groups that have a line, and the lines (with ended jobs still in them)."""
+        return ((group, group.line) for group in self._groups)
+
+    def drop_session(self, session: str) -> None:
+        """Forget all groups of a session; its jobs have ended."""
+        for group in [group for group in self._groups if group.session == session]:
+            group.line = deque()
+            self._push(group)
+            self._leave(group.shape)
+
+    def reconsider(self, node: Node | None = None) -> None:
+        """Something changed about this node, or about all, or about computations: who may run where is asked again."""
+        if node is not None:
+            node.touch()
+            self.field.doubt(node.bit)
+            return
+        for one in self.field.each(self.field.all):
+            one.touch()
+        self.field.doubt(self.field.all)
+
+    # --- whose turn it is ---
+
+    def levels(self) -> list[Level]:
+        """The most urgent first."""
+        return self._order
+
+    def lone(self) -> Shape | None:
+        """The only shape that waits; None: there are more, or there is none."""
+        found = None
+        for level in self._order:
+            for stake in level.stakes:
+                for shape in stake.shapes:
+                    if found is not None:
+                        return None
+                    found = shape
+        return found
+
+    def shapes(self) -> Iterator[Shape]:
+        """All that have waiting jobs, perhaps."""
+        return chain.from_iterable(stake.shapes for level in self._order for stake in level.stakes)
+
+    def first(self, shape: Shape) -> Group | None:
+        """The group whose turn it is within the shape; None if none of its jobs waits: then it has left."""
+        heap = shape.heap
+        while heap:
+            ordinal, _, group = heap[0]
+            line = group.line
+            if line and line[0].ordinal == ordinal and line[0].state < JobState.FINISHED:
+                return group
+            heappop(heap)
+            if line and line[0].ordinal == ordinal:  # its head was cancelled
+                self._push(group)
+        self._leave(shape)
+        return None
+
+    def head(self, shape: Shape) -> int:
+        """The ordinal of its first job, as `first` would find it; LAST: none waits. Nothing is changed."""
+        if shape.heap:
+            ordinal, _, group = shape.heap[0]
+            if group.line and group.line[0].ordinal == ordinal and group.line[0].state < JobState.FINISHED:
+                return ordinal
+        waiting = (job.ordinal for _, _, group in shape.heap for job in group.line if job.state < JobState.FINISHED)
+        return min(waiting, default=LAST)
+
+    def following(self, shape: Shape) -> int:
+        """The first ordinal of the next group in this shape, after `first`; it may be too small."""
+        heap = shape.heap
+        if len(heap) == 1:
+            return LAST
+        entry = heappop(heap)
+        while heap and heap[0][2] is entry[2]:  # the same group stood there twice
+            heappop(heap)
+        ordinal = heap[0][0] if heap else LAST
+        heappush(heap, entry)
+        return ordinal
 
     def take(self, group: Group, count: int, before: int) -> list[Job]:
         """Up to `count` jobs of the group that stand before this ordinal, in order; no more than one message holds."""
-        line = self._lines[group]
+        line = group.line
         taken: list[Job] = []
         count = min(count, limits.COMMAND_JOBS_MAX)
         size = 0
@@ -93,53 +171,50 @@ class Queue:
         self._push(group)
         return taken
 
-    def set_aside(self, group: Group) -> None:
-        """No node may run this group now."""
-        self._aside.add(group)
-
-    def bring_back(self, group: Group) -> None:
-        """The group stands in line again."""
-        self._aside.discard(group)
-        self._push(group)
-
-    def reconsider(self) -> None:
-        """Something changed about nodes or computations: nobody stands aside any more."""
-        aside, self._aside = self._aside, set()
-        for group in aside:
-            self._push(group)
-
-    def lines(self) -> Iterator[tuple[Group, deque[Job]]]:
-        """All groups that have a line, and the lines (with ended jobs still in them)."""
-        return iter(self._lines.items())
-
-    def drop_session(self, session: str) -> None:
-        """Forget all groups of a session; its jobs have ended."""
-        for group in [group for group in self._lines if group.session == session]:
-            del self._lines[group]
-            self._aside.discard(group)
-
     def _push(self, group: Group) -> None:
-        line = self._lines.get(group)
+        line = group.line
         while line and line[0].state >= JobState.FINISHED:
             line.popleft()
-        if line:
-            heappush(self._heap, (line[0].ordinal, id(group), group))
-        else:
-            self._lines.pop(group, None)
-            self._aside.discard(group)
-
-    def _valid_top(self) -> Group | None:
-        """The group on top of the heap, once everything stale is off it."""
-        heap = self._heap
-        while heap:
-            ordinal, _, group = heap[0]
-            line = self._lines.get(group)
-            if line and line[0].ordinal == ordinal and line[0].state < JobState.FINISHED and group not in self._aside:
-                return group
+        if not line:
+            self._groups.pop(group, None)
+            return
+        shape = group.shape
+        heap = shape.heap
+        while heap and heap[0][2] is group:  # it stands there by a job that has left
             heappop(heap)
-            if line and group not in self._aside and line[0].ordinal == ordinal:  # its head was cancelled
-                self._push(group)
-        return None
+        heappush(heap, (line[0].ordinal, id(group), group))
+        stake = shape.stake
+        if shape not in stake.shapes:
+            self._enter(stake, shape)
+
+    def _enter(self, stake: Stake, shape: Shape) -> None:
+        alone = self.lone()
+        if alone is not None:  # what nobody could take from it before is to be kept for it now
+            alone.fresh = True
+        if not stake.shapes:
+            if not stake.number:
+                self._stakes += 1
+                stake.number = self._stakes
+            level = self._levels.get(stake.priority)
+            if level is None:
+                level = self._levels[stake.priority] = Level(stake.priority)
+                self._order = [self._levels[key] for key in sorted(self._levels, reverse=True)]
+            level.enter(stake)
+        stake.shapes[shape] = None
+        shape.fresh = True
+        if not shape.judged:
+            self.unjudged[shape] = None
+
+    def _leave(self, shape: Shape) -> None:
+        stake = shape.stake
+        shape.heap.clear()
+        shape.since = NEVER
+        if self.field.kept or self.field.claimed:
+            self.field.release(shape)
+        stake.shapes.pop(shape, None)
+        level = self._levels.get(stake.priority)
+        if level is not None and not stake.shapes:
+            level.stakes.pop(stake, None)
 
 
 def _ordinal(job: Job) -> int:

@@ -17,6 +17,7 @@ from lightwork.scheduler.core import commands as do, events as on, facts as fact
 from lightwork.scheduler.core.accounts import Account, Entry
 from lightwork.scheduler.core.attempts import on_attempts_started
 from lightwork.scheduler.core.endings import failure_outcome
+from lightwork.scheduler.core.hosts import ask_back, settle
 from lightwork.scheduler.core.jobs import Job
 from lightwork.scheduler.core.ledger import Ledger
 from lightwork.scheduler.core.losses import lose, return_unstarted
@@ -41,34 +42,49 @@ def restore(state: State, ledger: Ledger, now_ns: int) -> None:
     for known in ledger.nodes.values():
         node = Node(known.node, 0, "", Hardware(), now_ns)
         node.standing, node.identity, node.era, node.untold = Standing.AWAY, known.identity, known.era, True
-        state.nodes[known.node] = node
+        node.lease_ns = known.lease_ns
+        state.add_node(node)
         if known.via:
             state.prospects.add(known.via, listed=True)
+    state.ordinal = ledger.ordinal
     for account in ledger.sessions.values():
         _restore_session(state, account)
+    wanting = [account for account in ledger.sessions.values() if account.exclusive and account.since]
+    state.exclusive = {account.name: account.since for account in sorted(wanting, key=lambda one: one.since)}
     state.awaited = set(ledger.nodes) if any(session.jobs for session in state.sessions.values()) else set()
     state.restoring = True
+    state.hosts = ledger.hosts
+    for node in state.nodes.values():
+        settle(state, node)
+    for wanted in state.hosts.wanted():
+        if not is_pattern(wanted.host):
+            state.prospects.add(address_of(wanted), listed=True)
 
 
 def _restore_session(state: State, account: Account) -> None:
-    session = state.sessions[account.name] = Session(account.name, account.user, account.host, state.now_ns)
+    session = state.open_session(account.name, account.user, account.host)
     session.incarnation, session.lasting, session.first = account.incarnation, account.lasting, account.first
     session.next_number, session.away_ns = account.next_number, state.now_ns
-    session.wishes = list(account.wishes)
+    session.wishes, session.only = list(account.wishes), account.only
+    session.weight, session.exclusive = account.weight, account.exclusive
     for wanted in account.wishes:
         if not is_pattern(wanted.host):
             state.prospects.add(address_of(wanted), listed=True)
     for computation in account.computations.values():
         session.computations[computation.digest] = ComputationRecord(computation)
+    for digest, step in account.steps.latest.items():
+        session.steps.take(step.old, digest, step.epoch)
+        session.computations[digest].epoch = step.epoch
     for entry in account.entries.values():
         if entry.end is None:
             _restore_job(state, session, entry)
 
 
 def _restore_job(state: State, session: Session, entry: Entry) -> None:
-    group = session.group(entry.computation, entry.options, retries.failed_on(one for one, _, _ in entry.spent))
-    job = Job(entry.number, group, entry.payload, state.ordinal)
-    state.ordinal += 1
+    failed_on = retries.failed_on(one for one, _, _ in entry.spent)
+    group = session.group(entry.computation, entry.options, failed_on, entry.epoch)
+    group.shape.judged = True  # the nodes that could run it may not be back yet
+    job = Job(entry.number, group, entry.payload, entry.ordinal)
     job.cancelled = entry.cancelled
     retries.restore(state, job, entry.spent)
     if entry.stored is not None:
@@ -116,6 +132,8 @@ def on_node_truth(state: State, event: on.NodeTruth) -> Commands:
         commands.append(do.Stop(node.name, unwanted, True))
     unknown = [name for name in event.sessions if name not in state.sessions]
     commands += [do.Release(node.name, name) for name in unknown]
+    if node.drained_by or node.removed_by:
+        commands += ask_back(state, node)
     return commands + (end_hold(state) if state.restoring and not state.awaited else [])
 
 
@@ -241,7 +259,7 @@ def _missing(state: State, node: Node, told: set[int], event: on.NodeTruth) -> C
 def hold_is_over(state: State) -> bool:
     """Whether placing may go on: each node that is awaited has told, or has not been heard for a lease."""
     nodes = [state.nodes[name] for name in state.awaited if name in state.nodes]
-    return all(node.standing is Standing.DEAD or state.now_ns - node.heard_ns >= state.hold_ns for node in nodes)
+    return all(node.standing is Standing.DEAD or state.now_ns - node.heard_ns >= state.hold_of(node) for node in nodes)
 
 
 def end_hold(state: State) -> Commands:

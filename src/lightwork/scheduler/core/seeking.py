@@ -11,12 +11,14 @@ from lightwork.kit.text import count
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.explain import refusal
 from lightwork.scheduler.core.facts import Wished
+from lightwork.scheduler.core.host_rules import why_removed
 from lightwork.scheduler.core.nodes import HERE, SECOND_NS, Node
 from lightwork.scheduler.core.orders import Order
-from lightwork.scheduler.core.prospects import Stage
+from lightwork.scheduler.core.prospects import Prospect, Stage
 from lightwork.scheduler.core.sessions import Session
 from lightwork.scheduler.core.shares import Share, Use
 from lightwork.scheduler.core.state import Commands, State
+from lightwork.scheduler.core.step import synchronise
 from lightwork.scheduler.core.wishes import (
     address_of,
     fits,
@@ -60,14 +62,12 @@ def on_nodes_wanted(state: State, event: on.NodesWanted) -> Commands:
         state.orders.add(order)
         return [do.AskNetwork(names_of(event.wanted), patterns_of(event.wanted)), *_dial(state)]
     session.seeking.well_ns = state.now_ns
-    _add(state, session, event.wanted)
+    _add(state, session, event.wanted, only=event.only)
     for wanted in event.wanted:
         if not is_pattern(wanted.host):
             state.prospects.add(address_of(wanted), listed=True)
         state.prospects.reopen(lambda address, wanted=wanted: matches(wanted.host, host_of(address)))  # type: ignore[misc]
-    for name, share in list(session.shares.items()):
-        if share.closed is not None and any(fits(wanted, share.closed) for wanted in event.wanted):
-            del session.shares[name]
+    _meet_anew(state, session, event)
     state.prospects.asked = 0
     state.prospects.next_ask_ns = 0
     commands: Commands = []
@@ -78,21 +78,39 @@ def on_nodes_wanted(state: State, event: on.NodesWanted) -> Commands:
     return [*commands, do.Answer(session.name, event.number, nodes=names, after=after), *seek(state)]
 
 
-def _add(state: State, session: Session, wanted: list[Wanted]) -> None:
+def _meet_anew(state: State, session: Session, event: on.NodesWanted) -> None:
+    """Nodes that a new wish is about: those that were closed, or are used because they are there."""
+    for name, share in list(session.shares.items()):
+        node = state.nodes.get(name, share.closed)
+        if node is None or node.shares_memory:
+            continue
+        fit = any(fits(wanted, node) for wanted in event.wanted)
+        if fit and (
+            share.closed is not None or share.use is Use.OUTSIDE or (share.use is Use.USED and not share.wished)
+        ):
+            del session.shares[name]
+        elif session.only and not share.wished and share.use is Use.USED:
+            share.use = Use.OUTSIDE
+            state.queue.reconsider(node)
+
+
+def _add(state: State, session: Session, wanted: list[Wanted], *, only: bool) -> None:
     """To what it wishes for. Where that is written down, a client may repeat itself, and its next life begins anew."""
     account = state.ledger.sessions[session.name] if state.ledger is not None else None
     if account is None:
         session.wishes += wanted
+        session.only |= only
         return
-    new = wanted if account.wisher != session.incarnation else [one for one in wanted if one not in session.wishes]
+    anew = account.wisher != session.incarnation
+    new = wanted if anew else [one for one in wanted if one not in session.wishes]
     if new:
-        state.record(Wished(session.name, new, session.incarnation))
-        session.wishes = list(account.wishes)
+        state.record(Wished(session.name, new, session.incarnation, only))
+        session.wishes, session.only = list(account.wishes), account.only
 
 
 def on_node_heard(state: State, event: on.NodeHeard) -> Commands:
     """Somebody answers: worth a try, if anybody wishes for such a one."""
-    if not any(may_be(wanted, event) for session in state.sessions.values() for wanted in session.wishes):
+    if not any(may_be(wanted, event) for wanted in _wishes(state)):
         if not any(order.wanted for order in state.orders.open()):
             return []
     state.prospects.add(join_address(event.host, event.port), listed=False)
@@ -130,7 +148,8 @@ def on_node_allotted(state: State, event: on.NodeAllotted) -> Commands:
         return []
     share.use = Use.USED if event.slots else Use.DECLINED
     state.queue.reconsider()
-    return limit(node, event.slots) if event.slots else []
+    session = state.sessions[event.session]
+    return [*allot(state, session, share, node, event.slots), *synchronise(state, session, node)] if event.slots else []
 
 
 # --- what follows ---
@@ -138,20 +157,20 @@ def on_node_allotted(state: State, event: on.NodeAllotted) -> Commands:
 
 def meet(state: State, session: Session, node: Node) -> Commands:
     """A node is there: may the session use it?"""
-    known = session.shares.get(node.name)
-    if known is not None:
+    if node.name in session.shares or not node.offered:  # it is expected back, and nobody knows yet what it has
         return []
     wanted = wish(session.wishes, node)
-    if wanted is None and node.via:
+    if wanted is None and (session.only or (node.via and not state.hosts.is_added(node))) and not node.shares_memory:
         return []
     share = session.shares[node.name] = Share(Use.USED)
-    state.queue.reconsider()
+    share.wished = wanted is not None
+    state.queue.reconsider(node)
     if wanted is None:
         return []
     if wanted.spec >= 0:
         share.use = Use.OFFERED
         return [do.OfferNode(session.name, wanted.spec, node.status())]
-    return limit(node, wanted.slots) if wanted.slots else []
+    return allot(state, session, share, node, wanted.slots) if wanted.slots else []
 
 
 def all_tried(state: State) -> Commands:
@@ -163,14 +182,27 @@ def all_tried(state: State) -> Commands:
 
 def unwanted(state: State, node: Node) -> Commands:
     """A node that was dialled and that nobody wishes for goes free again."""
+    if not node.via or state.hosts.is_added(node):
+        return []
     shares = [session.shares.get(node.name) for session in state.sessions.values()]
-    if any(share is not None and share.use is not Use.CLOSED for share in shares) or not node.via:
+    if any(share is not None and share.use is not Use.CLOSED for share in shares):
         return []
     prospect = state.prospects.get(node.via)
     if prospect is not None:
         prospect.stage = Stage.CLOSED
     state.forget_node(node.name)
     return [do.HangUp(node.name, "it is not among the nodes that are wanted")]
+
+
+def allot(state: State, session: Session, share: Share, node: Node, slots: int) -> Commands:
+    """The session wants so many of its slots (negative: all but so many): of a node that others use, too, no more."""
+    if not state.shared:
+        return limit(node, slots)
+    share.cap = max(0, min(node.offered, slots if slots >= 0 else node.offered + slots))
+    if not share.cap:
+        share.use = Use.DECLINED
+    state.queue.reconsider()
+    return []
 
 
 def limit(node: Node, slots: int) -> Commands:
@@ -183,7 +215,7 @@ def limit(node: Node, slots: int) -> Commands:
 def seek(state: State) -> Commands:
     """What the clock makes due: questions, tries, answers; and what users should know by now."""
     commands = _dial(state)
-    wishes = [wanted for session in state.sessions.values() for wanted in session.wishes]
+    wishes = _wishes(state)
     if state.prospects.next_ask_ns <= state.now_ns and _should_ask(state, wishes):
         state.prospects.asked += 1
         early = state.prospects.asked < FIRST_ASKS
@@ -195,6 +227,11 @@ def seek(state: State) -> Commands:
     for session in state.sessions.values():
         commands += _tell(state, session)
     return commands
+
+
+def _wishes(state: State) -> list[Wanted]:
+    """Of all sessions, and of those who look after the machines."""
+    return [*state.hosts.wanted(), *(wanted for session in state.sessions.values() for wanted in session.wishes)]
 
 
 def _should_ask(state: State, wishes: list[Wanted]) -> bool:
@@ -210,9 +247,21 @@ def _should_ask(state: State, wishes: list[Wanted]) -> bool:
 
 def _dial(state: State) -> Commands:
     due = state.prospects.due(state.now_ns)
+    commands: Commands = []
     for prospect in due:
-        prospect.dialling = True
-    return [do.Dial(prospect.address) for prospect in due]
+        if by := _removed_by(state, prospect) if len(state.hosts) else "":
+            told = why_removed(prospect.node or shown(prospect.address), by)
+            prospect.failed(Stage.CLOSED, *told, state.now_ns)
+        else:
+            prospect.dialling = True
+            commands.append(do.Dial(prospect.address))
+    return commands
+
+
+def _removed_by(state: State, prospect: Prospect) -> str:
+    """Who does not want what is there; "": nobody."""
+    known = state.turned_away.get(prospect.node)
+    return state.hosts.removed_by(known) if known is not None else state.hosts.unwanted_at(prospect.address)
 
 
 def _tell(state: State, session: Session) -> Commands:

@@ -5,20 +5,25 @@ from __future__ import annotations
 from lightwork.model.errors import ProtocolError
 from lightwork.scheduler.core.durations import Durations
 from lightwork.scheduler.core.jobs import NOWHERE, Group, Job
+from lightwork.scheduler.core.shapes import Shape, Stake
 from lightwork.scheduler.core.shares import Seeking, Share
+from lightwork.scheduler.core.updates import Steps
 from lightwork.wire.messages import Computation, JobOptions, Wanted
 
 MEAN_WEIGHT = 0.3  # of the newest batch in the mean duration
+SHAPES_MAX = 1000  # that are kept beyond their jobs
 
 
 class ComputationRecord:
     """A computation of a session: where it is ready or failed, and how long its jobs take (0: not known yet)."""
 
-    __slots__ = ("computation", "durations", "failed", "mean_ns", "prepared", "ready")
+    __slots__ = ("computation", "durations", "epoch", "failed", "lasts_ns", "mean_ns", "prepared", "ready")
 
     def __init__(self, computation: Computation) -> None:
         self.computation = computation
+        self.epoch = 0  # of the session, when it took the place of another one; 0: it did not
         self.mean_ns = 0.0
+        self.lasts_ns = 0  # so long one has run already, while none has ended
         self.durations = Durations()
         self.prepared: set[str] = set()
         self.ready: set[str] = set()
@@ -57,23 +62,53 @@ class Session:
         self.releasing: set[str] = set()  # nodes that have not yet said that they forgot us
         self.shares: dict[str, Share] = {}  # by node; a node without a share is not ours
         self.wishes: list[Wanted] = []
+        self.only = False  # it uses no other nodes
         self.seeking = Seeking()
         self.twins_started = self.twins_won = self.retried = 0
-        self._groups: dict[tuple[str, JobOptions, frozenset[str]], Group] = {}
+        self.steps = Steps()
+        self.limited: dict[str, int] = {}  # slots that nodes used before it, exclusive as it was, changed that
+        self.serial = 0  # in which order sessions were opened
+        self.weight = 1.0  # of its share among others
+        self.exclusive = False  # it wants all nodes for itself
+        self.slot_ns = 0  # what its jobs have had, in this life of ours
+        self.stakes: dict[int, Stake] = {}  # by priority
+        self._spare: Group | None = None
+        self._shapes: dict[tuple[object, ...], Shape] = {}
+        self._groups: dict[tuple[str, JobOptions, frozenset[str], int], Group] = {}
 
-    def group(self, computation: str, options: JobOptions, avoid: frozenset[str] = NOWHERE) -> Group:
-        """The group of these jobs; ProtocolError if the computation was never defined."""
-        key = (computation, options, avoid)
+    def group(
+        self, computation: str, options: JobOptions, avoid: frozenset[str] = NOWHERE, epoch: int | None = None
+    ) -> Group:
+        """The group of these jobs, submitted now or in that epoch; ProtocolError if nobody defined the computation."""
+        key = (computation, options, avoid, self.steps.epoch if epoch is None else epoch)
         found = self._groups.get(key)
         if found is None:
             if computation not in self.computations:
                 raise ProtocolError(f"session {self.name} submitted jobs of computation {computation}, never defined")
-            found = self._groups[key] = Group(self.name, computation, options, avoid)
+            found = self._groups[key] = Group(self.name, *key)
+            found.shape = self._shape(found)
+        return found
+
+    def _shape(self, group: Group) -> Shape:
+        """Where and when its jobs may run."""
+        given = group.options
+        once = given.reentrant is False
+        placed = (given.priority, given.node, given.where, given.resources, given.wait_for_nodes, once)
+        key = (group.computation, group.avoid, group.epoch, placed)
+        found = self._shapes.get(key)
+        if found is None:
+            if len(self._shapes) >= SHAPES_MAX:
+                self._shapes.clear()
+            stake = self.stakes.get(given.priority)
+            if stake is None:
+                stake = self.stakes[given.priority] = Stake(self, given.priority)
+            record = self.computations[group.computation]
+            found = self._shapes[key] = Shape(stake, record, group)
         return found
 
     def regroup(self, job: Job, avoid: frozenset[str]) -> None:
         """A job that stands in no line had better not go to these nodes again."""
-        found = self.group(job.group.computation, job.group.options, avoid)
+        found = self.group(job.group.computation, job.group.options, avoid, job.group.epoch)
         found.live += 1
         self._one_less(job.group)
         job.group = found
@@ -92,10 +127,16 @@ class Session:
             group = job.group
             group.live -= 1
             if not group.live:
-                self._groups.pop((group.computation, group.options, group.avoid), None)
+                self._empty(group)
         self.finished += len(jobs)
 
     def _one_less(self, group: Group) -> None:
         group.live -= 1
         if not group.live:
-            self._groups.pop((group.computation, group.options, group.avoid), None)
+            self._empty(group)
+
+    def _empty(self, group: Group) -> None:
+        """None of its jobs is left. The next one may come at once: it is kept until another is empty."""
+        before, self._spare = self._spare, group
+        if before is not None and before is not group and not before.live:
+            self._groups.pop(before.key, None)

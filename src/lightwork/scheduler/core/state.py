@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from lightwork.config import timers
 from lightwork.model.states import ClusterEvent, JobState
@@ -11,14 +11,18 @@ from lightwork.scheduler.core import commands as do
 from lightwork.scheduler.core.delays import Delays
 from lightwork.scheduler.core.endings import Delivery
 from lightwork.scheduler.core.facts import Fact, NodeGone, Ungranted
+from lightwork.scheduler.core.field import Field
+from lightwork.scheduler.core.host_rules import HostRules
 from lightwork.scheduler.core.jobs import Job
 from lightwork.scheduler.core.ledger import Ledger
+from lightwork.scheduler.core.needs import Floating
 from lightwork.scheduler.core.nodes import HERE, SECOND_NS, Node
 from lightwork.scheduler.core.orders import Orders
-from lightwork.scheduler.core.placement import Tokens
 from lightwork.scheduler.core.prospects import Prospects
 from lightwork.scheduler.core.queue import Queue
 from lightwork.scheduler.core.sessions import Session
+from lightwork.scheduler.core.tokens import Tokens
+from lightwork.scheduler.core.updates import Barrier
 from lightwork.wire.messages import File
 
 Commands = list[do.Command]
@@ -28,10 +32,18 @@ GRACE_BEATS = 2  # a node's own lease is over before ours, and what it ran is de
 class State:
     """Sessions, nodes and queue: the whole state of a scheduler."""
 
-    def __init__(self, epoch: int = 1) -> None:
+    def __init__(self, epoch: int = 1, order: str = "fair", resources: Mapping[str, int] | None = None) -> None:
+        """`order`: one of policies.ORDERS; `resources`: what the scheduler lends to jobs wherever they run."""
+        self.order = order
+        self.field = Field(Floating(resources))
+        self.exclusive: dict[str, int] = {}  # sessions that want all nodes for themselves; see `exclusive`
+        self.charge: tuple[object, ...] | None = None  # which of them was in charge when jobs were placed last
+        self.waits_for: Job | None = None  # that must end before it may begin
+        self.opened = 0  # sessions, ever
+        self.kept_up_ns = 0  # when what runs was charged for
         self.sessions: dict[str, Session] = {}
         self.nodes: dict[str, Node] = {}
-        self.queue = Queue()
+        self.queue = Queue(self.field)
         self.delays = Delays()
         self.running: dict[int, Job] = {}  # attempts that have started; those that are over leave at the next look
         self.tokens = Tokens(make_token(epoch, 1))
@@ -40,6 +52,12 @@ class State:
         self.prospects = Prospects()
         self.listening = ""  # where nodes may join, for people
         self.orders = Orders()
+        self.hosts = HostRules()
+        self.parting: set[str] = set()  # nodes that were removed, and go when nothing of anybody is there any more
+        self.turned_away: dict[str, Node] = {}  # those that dialled again, by name
+        self.killing: dict[int, str] = {}  # attempts that are ended for no fault of theirs, and why
+        self.barriers: list[Barrier] = []  # who waits for computations to be prepared everywhere
+        self.shared = self.cooperative = False  # any number of users; and each may change nodes for all
         self.leaving: list[tuple[str, str]] = []  # sessions and nodes that part when the jobs there have ended
         self.released: list[tuple[str, str]] = []  # sessions that nodes have forgotten while they go on elsewhere
         self.ledger: Ledger | None = None  # None: nothing survives us
@@ -76,9 +94,29 @@ class State:
             self.recorded += 1
             self.fresh.append(do.Record(self.recorded, fact))
 
+    def lease_of(self, node: Node) -> int:
+        """How long it may be silent before it is presumed dead, in ns."""
+        return max(self.lease_ns, node.lease_ns + self.lease_ns - self.hold_ns)
+
+    def hold_of(self, node: Node) -> int:
+        """How long a restart waits for it, in ns."""
+        return max(self.hold_ns, node.lease_ns)
+
+    def open_session(self, name: str, user: str = "", host: str = "") -> Session:
+        """A new one."""
+        session = self.sessions[name] = Session(name, user, host, self.now_ns)
+        self.opened += 1
+        session.serial = self.opened
+        return session
+
+    def add_node(self, node: Node) -> None:
+        """A new one."""
+        self.nodes[node.name] = node
+        self.field.add(node)
+
     def forget_node(self, name: str) -> None:
         """Nothing is known of it any more, and nobody waits for it."""
-        del self.nodes[name]
+        self.field.remove(self.nodes.pop(name))
         self.awaited.discard(name)
         self.late.pop(name, None)
         if self.ledger is not None and name in self.ledger.nodes:
@@ -153,7 +191,14 @@ class State:
         del self.sessions[session.name]
         for node in self.nodes.values():  # nobody will fetch that any more
             node.kept = {token: owner for token, owner in node.kept.items() if owner != session.name}
-        return [do.EndSession(session.name)]
+        return [*self._unlimit(session), do.EndSession(session.name)]
+
+    def _unlimit(self, session: Session) -> Commands:
+        """Others have the slots again that it did not want used."""
+        found = [(self.nodes[name], slots) for name, slots in session.limited.items() if name in self.nodes]
+        for node, slots in found:
+            node.limit(slots)
+        return [do.SetSlots(node.name, node.slots) for node, _ in found]
 
 
 class Deliveries:

@@ -56,6 +56,8 @@ def write_down(state: State, session: Session, event: on.JobsSubmitted, known: i
         event.ids[known:],
         event.prints[known:],
         [(index, replace(file, path="")) for index, file in stored],
+        session.steps.epoch,
+        [] if state.ledger is not None and jobs[0].ordinal == state.ledger.ordinal else [jobs[0].ordinal],
     )
     state.record(submitted)
     for job in jobs:

@@ -16,7 +16,7 @@ def prepare(session: Session, record: ComputationRecord, node: str) -> Prepare:
     computation = record.computation
     if share is not None and share.tailoring is not None:
         computation = tailored(computation, share.tailoring)
-    return Prepare(node, session.name, computation)
+    return Prepare(node, session.name, computation, record.epoch)
 
 
 def tailored(computation: Computation, own: Tailoring) -> Computation:

@@ -13,10 +13,11 @@ from __future__ import annotations
 from lightwork.config import timers
 from lightwork.model.states import JobState
 from lightwork.scheduler.core import commands as do
-from lightwork.scheduler.core.explain import refusal
+from lightwork.scheduler.core.exclusive import Charge, in_charge
+from lightwork.scheduler.core.explain import cap_left, refusal
+from lightwork.scheduler.core.handing_out import assign_twin
 from lightwork.scheduler.core.jobs import Job
 from lightwork.scheduler.core.nodes import SECOND_NS, Node, Standing
-from lightwork.scheduler.core.placement import assign_twin
 from lightwork.scheduler.core.retries import spend
 from lightwork.scheduler.core.sessions import ComputationRecord
 from lightwork.scheduler.core.state import Commands, State
@@ -61,16 +62,17 @@ def _idle(state: State) -> list[Node]:
     if asked:
         state.look_ns = max(asked) + PATIENCE_NS
         return []
-    return [node for node in state.nodes.values() if node.standing is Standing.JOINED and node.idle_slots > 0]
+    return [node for node in state.field.each(state.field.idle) if node.standing is Standing.JOINED]
 
 
 def _overdue(state: State) -> list[Job]:
     """Jobs that are worth a twin, the slowest first. Notes when the next one will be."""
     found: list[Job] = []
+    charge = in_charge(state)
     for token, job in list(state.running.items()):
         if not runs(job, token):
             del state.running[token]
-        elif _may_have_twin(state, job):
+        elif _may_have_twin(state, job, charge):
             record = state.sessions[job.group.session].computations[job.group.computation]
             due_ns = job.started_ns + patience_ns(record)
             if due_ns <= state.now_ns:
@@ -80,8 +82,10 @@ def _overdue(state: State) -> list[Job]:
     return sorted(found, key=lambda job: (job.started_ns, job.ordinal))
 
 
-def _may_have_twin(state: State, job: Job) -> bool:
+def _may_have_twin(state: State, job: Job, charge: Charge | None) -> bool:
     options = job.group.options
+    if charge is not None and job.ordinal >= charge.limit(job.group.session):
+        return False  # the nodes are somebody else's now; what runs may end
     if options.reentrant is not True or options.node or job.cancelled or job.deaths or job.twin is not None:
         return False
     return not state.sessions[job.group.session].congested
@@ -96,10 +100,15 @@ def patience_ns(record: ComputationRecord) -> int:
 def _host(state: State, job: Job, idle: list[Node]) -> Node | None:
     """Where the twin goes: of the nodes that may run it, one that is fast, and has most idle slots."""
     session, group = state.sessions[job.group.session], job.group
+    need = group.shape.need
+    room = state.field.room(need)
+    if state.field.floating.lacking(room.floating):
+        return None
     fit = [
         node
         for node in idle
-        if node.idle_slots > 0
+        if node.count(need.cpus, room.local)
+        and cap_left(node, session, group.shape) > 0
         and node.name != job.node
         and node.name not in group.avoid
         and refusal(node, session, group) is None

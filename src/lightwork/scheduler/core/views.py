@@ -11,12 +11,11 @@ from itertools import islice
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from lightwork.config import limits
-from lightwork.kit.text import listed
 from lightwork.model.states import JobState
-from lightwork.scheduler.core.explain import explain
 from lightwork.scheduler.core.jobs import Group
 from lightwork.scheduler.core.nodes import SECOND_NS, Standing
 from lightwork.scheduler.core.prospects import Stage
+from lightwork.scheduler.core.reasons import explain
 from lightwork.scheduler.core.retries import why_it_waits
 from lightwork.scheduler.core.sessions import Session
 from lightwork.scheduler.core.state import State
@@ -82,12 +81,7 @@ def _delayed(state: State) -> list[str]:
 
 def why(state: State, session: Session, group: Group) -> str:
     """Why jobs of this group wait, in a sentence."""
-    if state.restoring:
-        names = sorted(state.awaited)
-        return f"the scheduler was restarted, and first hears what still runs{f' on {listed(names)}' if names else ''}"
-    if session.congested:
-        return "the client does not take results as fast as they come"
-    reasons = list(dict.fromkeys(explain(state.nodes.values(), session, group)))
+    reasons = list(dict.fromkeys(explain(state, session, group)))
     more = len(reasons) - REASONS_SHOWN
     return "; ".join(reasons[:REASONS_SHOWN]) + (f"; and {more:,} more nodes cannot take it either" if more > 0 else "")
 
@@ -113,6 +107,9 @@ def _session(state: State, session: Session, run: int, now_ns: int) -> SessionSt
         session.finished,
         max(0, now_ns - session.opened_ns) / SECOND_NS,
         0.0 if attached else max(0, now_ns - session.away_ns) / SECOND_NS,
+        session.weight,
+        session.exclusive,
+        session.slot_ns / SECOND_NS,
     )
 
 

@@ -106,6 +106,10 @@ class Claims:
                 self._known[ready.identity] = name
         return claim
 
+    def name_of(self, identity: str, name: str) -> str:
+        """What the node of this identity is called here, if it was here; else what it calls itself."""
+        return self._known.get(identity) or name
+
     def remember(self, identity: str, name: str) -> None:
         """An earlier life of ours knew a node by this name."""
         if identity:

@@ -10,7 +10,8 @@ Sessions and nodes outlive links; a restart begins with the ledger that the jour
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from msgspec.structs import replace
@@ -44,8 +45,17 @@ class Journal(Protocol):
 class DurableScheduler(Scheduler):
     """See the picture. `durable` and `full` are the journal's to call."""
 
-    def __init__(self, ledger: Ledger, journal: Journal, blobs: Blobs, clock: Clock, **given: Any) -> None:
-        core = Core(ledger=ledger, now_ns=clock())
+    def __init__(
+        self,
+        ledger: Ledger,
+        journal: Journal,
+        blobs: Blobs,
+        clock: Clock,
+        order: str = "fair",
+        resources: Mapping[str, int] = MappingProxyType({}),
+        **given: Any,
+    ) -> None:
+        core = Core(ledger=ledger, now_ns=clock(), order=order, resources=dict(resources))
         super().__init__(core=core, epoch=core.state.ledger.epoch, clock=clock, **given)  # type: ignore[union-attr]
         self._ledger = ledger
         self._journal = journal
@@ -102,6 +112,8 @@ class DurableScheduler(Scheduler):
 
     def may_join(self, hello: Hello) -> Refused | None:
         """Whether this client may have its session; for listeners."""
+        if hello.role == "node":
+            return self.hosting.may_work(hello)
         if hello.role != "client":
             return None
         name = hello.session
@@ -139,12 +151,13 @@ class DurableScheduler(Scheduler):
         super().link_lost(link, error)
 
     def _client_gone(self, session: str, link: Link) -> on.Event:
-        """A lasting session goes on; a client over a network may come back; on this machine, end of file is death."""
+        """A lasting session goes on; a client over a network may come back; on this machine, end of file is death,
+        unless it is we who hang up."""
         self._gate.forget(of_session(session))
         self._telling.forget(session)
         record = self._core.state.sessions.get(session)
         lasting = record is not None and record.lasting
-        if lasting or link is self._followed or not (_is_local(link) or link.left):
+        if lasting or self._leaving or link is self._followed or not (_is_local(link) or link.left):
             return on.ClientAway(session)
         return on.ClientLost(session)
 
@@ -219,8 +232,11 @@ class DurableScheduler(Scheduler):
                 FROM_NODE[type(message)](claim.name, message, body)  # refused now, if it makes no sense
                 claim.note(message, body)
                 landing.take(message, body)  # type: ignore[arg-type]  # one that concerns it
-            else:
-                plain.append((message, body))
+                continue
+            if plain and isinstance(message, say.Fetch):  # for an attempt that it told of just now, perhaps
+                self._feed(super()._from_node(link, plain))
+                plain = []
+            plain.append((message, body))
         return super()._from_node(link, plain)
 
     def _arrived(self, node: str, parcel: Parcel) -> None:
@@ -271,6 +287,7 @@ class DurableScheduler(Scheduler):
         self._leaving = True
         if self._dialler is not None:
             await self._dialler.close()
+        self._relays.abort()
         for link in [*self._clients.values(), *self._nodes.values()]:
             link.abort()
 

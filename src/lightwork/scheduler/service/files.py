@@ -46,7 +46,7 @@ class Files:
     def note_offers(self, session: str, message: Any) -> None:
         """A client names files that it can send."""
         files: Iterable[say.File] = ()
-        if isinstance(message, say.Define):
+        if isinstance(message, say.Define | say.Update):
             files = message.computation.files
         elif isinstance(message, say.Submit):
             files = message.options.files

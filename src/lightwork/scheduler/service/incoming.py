@@ -8,6 +8,8 @@ from typing import Any
 from lightwork.model.errors import ProtocolError
 from lightwork.scheduler.core import events as on
 from lightwork.scheduler.core.endings import STATE_AFTER as KINDS
+from lightwork.transport.address import host_of
+from lightwork.transport.link import Link
 from lightwork.wire import messages as say, outcome
 
 Translate = Callable[[str, Any, bytes], on.Event]
@@ -49,6 +51,30 @@ def _same_length(*columns: list[int]) -> None:
         raise ProtocolError("columns of different lengths")
 
 
+def joined(name: str, link: Link, ready: say.NodeReady, via: str, *, resumed: bool, adopting: bool) -> on.NodeJoined:
+    """A node is ours, over this link."""
+    return on.NodeJoined(
+        name,
+        ready.slots,
+        host_of(link.address) or ready.address,
+        ready.hardware,
+        via,
+        resumed,
+        ready.shares_memory,
+        ready.pythons,
+        ready.labels,
+        ready.identity,
+        ready.era,
+        adopting,
+        ready.resources,
+        ready.groups,
+        ready.weight,
+        ready.unwilling,
+        link.relay or ready.relay,
+        link.lease_ms * 1_000_000,
+    )
+
+
 def _started(node: str, message: say.Started, body: bytes) -> on.Event:
     _same_length(message.tokens, message.ages_ns)
     return on.AttemptsStarted(node, message.tokens, message.ages_ns)
@@ -87,24 +113,27 @@ FROM_CLIENT: dict[type, Translate] = {
     say.Define: lambda session, m, body: on.ComputationDefined(session, m.computation),
     say.Submit: _submitted,
     say.Cancel: lambda session, m, body: on.JobsCancelled(session, m.jobs),
+    say.Terms: lambda session, m, body: on.TermsTold(session, m.weight, m.exclusive),
     say.Detach: lambda session, m, body: on.ClientDetached(session),
     say.Named: lambda session, m, body: on.JobsNamed(session, m.jobs, m.ids),
     say.Recall: lambda session, m, body: on.ResultsRecalled(session, m.jobs),
     say.Close: lambda session, m, body: on.CloseAsked(session, m.cancel),
-    say.Seek: lambda session, m, body: on.NodesWanted(session, m.number, m.wanted, m.now),
+    say.Seek: lambda session, m, body: on.NodesWanted(session, m.number, m.wanted, m.now, m.only),
     say.Allot: lambda session, m, body: on.NodeAllotted(session, m.node, m.slots),
     say.Tailor: lambda session, m, body: on.NodeTailored(session, m.node, m.tailoring),
     say.ControlNode: lambda session, m, body: on.NodeControlled(session, m.number, m.node, m.action, m.value, m.cancel),
     say.AskNodeJobs: lambda session, m, body: on.NodeJobsAsked(session, m.number, m.node, m.from_node),
+    say.Update: lambda session, m, body: on.ComputationUpdated(session, m.number, m.old, m.computation),
+    say.AwaitReady: lambda session, m, body: on.ReadyAwaited(session, m.number, m.computations, m.nodes),
     say.SendFile: lambda session, m, body: on.FileGiven(session, m.number, m.node, m.computation, m.file),
 }
 
 FROM_NODE: dict[type, Translate] = {
-    say.Heartbeat: lambda node, m, body: on.NodeBeat(node, m.held, m.running, m.load, m.workers),
+    say.Heartbeat: lambda node, m, body: on.NodeBeat(node, m.held, m.running, m.load, m.workers, m.epochs, m.unwilling),
     say.Prepared: lambda node, m, body: (
-        on.ComputationReady(node, m.session, m.computation)
+        on.ComputationReady(node, m.session, m.computation, m.epoch)
         if m.ready
-        else on.ComputationFailed(node, m.session, m.computation, m.failure)
+        else on.ComputationFailed(node, m.session, m.computation, m.failure, m.epoch)
     ),
     say.Started: _started,
     say.Ended: _ended,

@@ -313,7 +313,7 @@ def cut(parcel: Parcel) -> list[bytes]:
 
 def files_of(message: Any) -> tuple[File, ...]:
     """The files that jobs need of which a client speaks."""
-    if isinstance(message, say.Define):
+    if isinstance(message, say.Define | say.Update):
         return message.computation.files
     if isinstance(message, say.Submit):
         return message.options.files

@@ -70,13 +70,14 @@ def _running(command: do.TellRunning, epoch_ns: int) -> Packed:
 
 
 TO_NODE: dict[type, Callable[[Any, int], Packed]] = {
-    do.Prepare: lambda c, _: (say.Prepare(c.session, c.computation), b""),
+    do.Prepare: lambda c, _: (say.Prepare(c.session, c.computation, c.epoch), b""),
     do.Assign: _assign,
     do.Revoke: lambda c, _: (say.Revoke(c.tokens), b""),
     do.Stop: lambda c, _: (say.Stop(c.tokens, c.now), b""),
     do.Free: lambda c, _: (say.Free(c.regions, c.spooled), b""),
     do.Release: lambda c, _: (say.Release(c.session), b""),
     do.SetSlots: lambda c, _: (say.SetSlots(c.slots), b""),
+    do.SetPolicy: lambda c, _: (c.policy, b""),
     do.PlaceFile: lambda c, _: (say.PlaceFile(c.number, c.session, c.computation, c.file), b""),
     do.Settle: lambda c, _: (say.Settled(c.tokens), b""),
     do.AskHeld: lambda c, _: (say.AskHeld(c.number), b""),
@@ -95,6 +96,6 @@ TO_CLIENT: dict[type, Callable[[Any, int], Packed]] = {
     do.TellComputation: lambda c, _: (say.ComputationState(c.computation, c.node, c.ready, c.failure), b""),
     do.TellNode: lambda c, _: (say.NodeNews(c.event, c.node), b""),
     do.OfferNode: lambda c, _: (say.OfferNode(c.spec, c.node), b""),
-    do.Answer: lambda c, _: (say.Answer(c.number, c.error, c.hint, c.jobs, c.nodes), b""),
+    do.Answer: lambda c, _: (say.Answer(c.number, c.error, c.hint, c.jobs, c.nodes, c.total), b""),
     do.Warn: lambda c, _: (say.Notice(c.level, c.text, c.hint), b""),
 }

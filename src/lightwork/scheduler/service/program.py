@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lightwork.config import paths, places, ports, timers
+from lightwork.config.hosts_file import read
 from lightwork.config.places import Place
 from lightwork.kit.clock import monotonic_ns
 from lightwork.kit.loop import INTERRUPTS, on_terminate
@@ -29,15 +30,17 @@ from lightwork.kit.process import start_of
 from lightwork.kit.tasks import spawn, stop
 from lightwork.kit.text import span
 from lightwork.kit.version import __version__
-from lightwork.model.errors import ClusterError, StartFailed, UserError
+from lightwork.model.errors import ClusterError, StartFailed
+from lightwork.scheduler.service import program_credentials
+from lightwork.scheduler.service.program_credentials import Ciphers
 from lightwork.scheduler.service.program_doors import Doors, joining_hint, listening_line, local_place, public_place
+from lightwork.scheduler.service.program_hosts import WatchedHosts
 from lightwork.scheduler.service.program_nodes import ListedNodes, addresses_of
 from lightwork.scheduler.service.program_options import ProgramOptions, Report
 from lightwork.scheduler.service.program_state import DurableState
 from lightwork.scheduler.service.program_watch import WatchedScheduler
 from lightwork.scheduler.service.program_words import Words
 from lightwork.scheduler.service.service import Tell
-from lightwork.security.credential import Credential, check_reach
 from lightwork.security.secret import VARIABLE
 from lightwork.store.journal_lock import Held, LockFile
 from lightwork.transport.address import TCP, split
@@ -46,10 +49,8 @@ from lightwork.wire.messages import PROTOCOL, Hello
 
 if TYPE_CHECKING:
     from lightwork.scheduler.service.dialler import Dialler
-    from lightwork.transport.tls import Encryption
 
 OPENING = "to open it to other machines: `lightwork secret --save` here, then start `lightwork scheduler` again"
-NO_SECRET = "`lightwork secret --save` makes one; all machines need the same"
 FAULT = "the scheduler has met a fault of its own; it is told above"
 AGAIN = "what was acknowledged is on disk: start it again"
 AT_ONCE = 1  # exit status
@@ -63,7 +64,7 @@ class _Plan(NamedTuple):
     public: str  # "": no door for others
     free: bool  # the next free port will do
     nodes: list[str]
-    encryption: Encryption | None
+    ciphers: Ciphers
 
 
 class SchedulerProgram:
@@ -132,16 +133,15 @@ class SchedulerProgram:
             public_place(options.listen, credential=options.credential is not None) if wanted else ("", False)
         )
         nodes = addresses_of(options.nodes)
-        network = [address for address in (public, *nodes) if address and split(address)[0] == TCP]
-        for address in network:
-            what = "listens on" if address == public else "dials nodes over"
-            if options.credential is None:
-                raise UserError(f"a scheduler {what} the network only with a secret, and there is none", hint=NO_SECRET)
-            if warning := check_reach(options.credential, address, options.weak_secret):
-                self._report.hint(warning)
+        far = [address for address in (public, *nodes) if address and split(address)[0] == TCP]
+        program_credentials.check(options, far, public, self._report)
+        if options.hosts is not None:
+            read(options.hosts)  # before anything else is begun
         loop = asyncio.get_running_loop()
-        cipher = await loop.run_in_executor(None, encryption_of, options.credential) if network else None
-        return _Plan(public, free, nodes, cipher)
+        ciphers = Ciphers()
+        if far:
+            ciphers = await loop.run_in_executor(None, program_credentials.made, options.credential, options.clients)
+        return _Plan(public, free, nodes, ciphers)
 
     # --- life ---
 
@@ -153,12 +153,19 @@ class SchedulerProgram:
         state.tidy()
         hello = self._hello(name, state)
         doors = Doors(scheduler, hello)
-        listed = ListedNodes(plan.nodes, scheduler, hello, plan.encryption, self.log)
+        file = self.options.hosts
+        hosts = WatchedHosts(file, state.path, scheduler.hosting.change, self.log) if file is not None else None
+        listed = ListedNodes(
+            plan.nodes, scheduler, hello, plan.ciphers.dialling, self.log, scheduler.hosting.removed_by
+        )
         try:
             await self._open(scheduler, doors, plan, state.path)
             self._write_place(name, state.path, doors)
             self._tell(name, doors, plan)
             await self.opened(doors.address, state.path)
+            if hosts is not None:
+                hosts.first()
+                hosts.start()
             listed.start()
             self._report.up()
             await self._serve(scheduler)
@@ -166,6 +173,8 @@ class SchedulerProgram:
             self._forget_place()
             doors.close()
             await listed.stop()
+            if hosts is not None:
+                await hosts.stop()
             await (scheduler.part() if self._over else scheduler.leave())
             await self.closed(over=self._over)
 
@@ -216,8 +225,8 @@ class SchedulerProgram:
         def make_dialler(receiver: Receiver, tell: Tell) -> Dialler:
             from lightwork.scheduler.service.dialler import Dialler  # only then
 
-            encryption = plan.encryption or encryption_of(options.credential)
-            return Dialler(receiver, tell, self._hello(name, state), encryption)
+            ciphers = plan.ciphers if plan.ciphers.dialling else program_credentials.made(options.credential, None)
+            return Dialler(receiver, tell, self._hello(name, state), ciphers.dialling)
 
         scheduler = WatchedScheduler(
             self._words,
@@ -232,9 +241,13 @@ class SchedulerProgram:
             make_dialler=make_dialler,
             ask_s=options.ask_s,
             beat_s=options.pulse_s,
+            order=options.order,
+            resources=options.resources,
         )
         scheduler.pids["host"] = os.getpid()
         state.serve(scheduler)
+        if not options.session:
+            scheduler.hosting.shares(cooperative=options.cooperative)
         return scheduler
 
     def _hello(self, name: str, state: DurableState) -> Hello:
@@ -258,7 +271,7 @@ class SchedulerProgram:
         await doors.open_local(local_place(state, "r" if private else "scheduler"), scheduler.check)
         if plan.public:
             check = scheduler.check_node if private else scheduler.check
-            await doors.open_public(plan.public, check, plan.encryption, free=plan.free, memory=state / LISTEN)
+            await doors.open_public(plan.public, check, plan.ciphers.listening, free=plan.free, memory=state / LISTEN)
             scheduler.listens_at(doors.to_write()[0])
 
     # --- what the owner and others on this machine read ---
@@ -269,6 +282,9 @@ class SchedulerProgram:
             return
         self._report.announce(listening_line(name, doors))
         self._report.hint(joining_hint(doors) if plan.public else OPENING)
+        if self.options.credential is not None and self.options.clients is not None:
+            whose = f"from {self.options.credential.origin}, programs that from {self.options.clients.origin}"
+            self._report.hint(f"nodes need the credential {whose}")
         if plan.public and plan.free and not doors.public[0].endswith(f":{ports.SCHEDULER}"):
             self.log.say(f"port {ports.SCHEDULER} is taken by another program")
 
@@ -313,12 +329,3 @@ def _take_name(name: str) -> tuple[str, LockFile]:
             raise StartFailed(f"cannot take the name {called}: {error.strerror or error}") from error
         return called, lock
     raise AssertionError("numbers do not end")
-
-
-def encryption_of(credential: Credential | None) -> Encryption | None:
-    """Made when a network comes into play: its certificates cost time."""
-    if credential is None:
-        return None
-    from lightwork.transport.tls import Encryption
-
-    return Encryption(credential)

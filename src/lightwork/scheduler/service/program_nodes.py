@@ -7,7 +7,7 @@ dial --up--> wait until the link is lost --> at once again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from lightwork.config import ports, timers
@@ -31,9 +31,16 @@ class ListedNodes:
     """All of them."""
 
     def __init__(
-        self, addresses: Iterable[str], receiver: Receiver, hello: Hello, encryption: Encryption | None, log: OwnerLog
+        self,
+        addresses: Iterable[str],
+        receiver: Receiver,
+        hello: Hello,
+        encryption: Encryption | None,
+        log: OwnerLog,
+        removed_by: Callable[[str], str] = lambda address: "",
     ) -> None:
-        self._keepers = [_Keeper(address, receiver, hello, encryption, log) for address in addresses]
+        """`removed_by`: who wants this address left alone; "": nobody."""
+        self._keepers = [_Keeper(address, receiver, hello, encryption, log, removed_by) for address in addresses]
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -54,13 +61,20 @@ class _Keeper(Receiver):
     """Keeps one link to one address."""
 
     def __init__(
-        self, address: str, receiver: Receiver, hello: Hello, encryption: Encryption | None, log: OwnerLog
+        self,
+        address: str,
+        receiver: Receiver,
+        hello: Hello,
+        encryption: Encryption | None,
+        log: OwnerLog,
+        removed_by: Callable[[str], str],
     ) -> None:
         self._address = address
         self._receiver = receiver
         self._hello = hello
         self._encryption = encryption
         self._log = log
+        self._removed_by = removed_by
         self._lost = asyncio.Event()
 
     async def keep(self) -> None:
@@ -77,6 +91,9 @@ class _Keeper(Receiver):
     async def _try(self, *, first: bool) -> float:
         """0: the link is up; else so long to wait."""
         self._lost.clear()
+        if who := self._removed_by(self._address):
+            self._log.say(f"the node at {self._address.removeprefix('tcp:')} was removed by {who}", self._address)
+            return timers.RETRY_S
         try:
             await connect(self._address, self, self._hello, _a_node, encryption=self._encryption)
         except AlreadyConnected:  # by another address, or on its own

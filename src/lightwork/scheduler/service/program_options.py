@@ -11,12 +11,17 @@ from lightwork.security.credential import Credential
 
 
 class ProgramOptions(Struct, kw_only=True):
-    """The command line of `lightwork scheduler`; the last four are for a private scheduler only.
+    """The command line of `lightwork scheduler`; the last three are for a private scheduler only.
 
     name      "": the host's
     state     its directory; None: one of this name, of this user
     listen    HOST:PORT; "": all addresses if there is a credential; of a private scheduler: no network
     nodes     HOST[:PORT] of nodes that listen, and that it dials itself
+    hosts     a file of such, which is watched
+    clients   the credential of clients, if `credential` is that of nodes only; None: one for both
+    order     whose job is next (core.policies.ORDERS)
+    resources what all nodes share, by name: so many of it
+    cooperative  any program may set how many slots of a node are used
     session   the only one that it serves; when that is over, so is the scheduler
     pulse_s   seconds between two heartbeats of a node; 0: as config.timers says
     ask_s     seconds between two questions to the network; 0: as config.timers says
@@ -26,8 +31,13 @@ class ProgramOptions(Struct, kw_only=True):
     state: Path | None = None
     listen: str = ""
     nodes: tuple[str, ...] = ()
+    hosts: Path | None = None
     credential: Credential | None = None
+    clients: Credential | None = None
     weak_secret: bool = False
+    order: str = "fair"
+    resources: dict[str, int] = {}
+    cooperative: bool = False
     session: str = ""
     pulse_s: float = 0.0
     ask_s: float = 0.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightwork.model.errors import LightworkError
 from lightwork.scheduler.service.durable import DurableScheduler
-from lightwork.scheduler.service.program_words import CLIENT, NODE, WATCHER, Words
+from lightwork.scheduler.service.program_words import CLIENT, NODE, RELAY, WATCHER, Words
 from lightwork.scheduler.service.service import Scheduler
 from lightwork.transport.link import Link
 from lightwork.wire.messages import Hello, Refused
@@ -27,7 +27,7 @@ class WatchedScheduler(DurableScheduler):
 
     def check(self, hello: Hello) -> Refused | None:
         """At a door for all."""
-        if hello.role not in (CLIENT, NODE, WATCHER):
+        if hello.role not in (CLIENT, NODE, RELAY, WATCHER):
             return Refused(ROLE, f"this is a scheduler: it talks with clients and nodes, not with a {hello.role}")
         if self._only and hello.role == CLIENT and hello.session != self._only:
             return Refused(ROLE, f"this is the scheduler of session {self._only} alone")
@@ -35,7 +35,7 @@ class WatchedScheduler(DurableScheduler):
 
     def check_node(self, hello: Hello) -> Refused | None:
         """At a door for nodes that join: our client is on this machine."""
-        if hello.role == NODE:
+        if hello.role in (NODE, RELAY):
             return None
         return Refused(ROLE, "this is the scheduler of one program: nodes may join here, nobody else")
 
@@ -46,7 +46,7 @@ class WatchedScheduler(DurableScheduler):
         super().link_up(link)
         if link.up:
             self.used |= link.peer.role == CLIENT
-            self._words.came(link.peer, link.address)
+            self._words.came(link.peer, link.address, link.relay)
 
     def link_lost(self, link: Link, error: LightworkError | None) -> None:
         """Somebody is gone."""

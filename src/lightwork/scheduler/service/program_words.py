@@ -10,7 +10,7 @@ from lightwork.scheduler.core.ledger import Ledger
 from lightwork.transport.address import host_of
 from lightwork.wire.messages import Hello
 
-CLIENT, NODE, WATCHER = "client", "node", "watcher"
+CLIENT, NODE, WATCHER, RELAY = "client", "node", "watcher", "relay"
 
 
 class Words:
@@ -30,9 +30,10 @@ class Words:
         if self._awaited and jobs:
             names = listed(sorted(self._awaited.values()), 10)
             noun = "node" if len(self._awaited) == 1 else "nodes"
-            self.log.say(f"waits for {noun} {names} (at most {span(timers.LEASE_S)}) before it hands out jobs")
+            most_s = max(timers.LEASE_S, *(node.lease_ns / 1e9 for node in ledger.nodes.values()))
+            self.log.say(f"waits for {noun} {names} (at most {span(most_s)}) before it hands out jobs")
 
-    def came(self, peer: Hello, address: str) -> None:
+    def came(self, peer: Hello, address: str, relay: str = "") -> None:
         """Somebody is there."""
         if peer.role == CLIENT:
             self.log.say(f"{_client(peer)} is there{_from(address)}")
@@ -40,13 +41,16 @@ class Words:
             name = self._awaited.pop(peer.session, "")
             back = name or peer.session in self._known
             self._known[peer.session] = name or peer.name
-            self.log.say(f"node {name or peer.name} is {'back' if back else 'there'}{_from(address)}")
+            self.log.say(f"node {name or peer.name} is {'back' if back else 'there'}{_from(address, relay)}")
+        elif peer.role == RELAY:
+            self.log.say(f"relay {peer.name} is there{_from(address)}")
 
     def went(self, peer: Hello, error: LightworkError | None, *, left: bool) -> None:
         """Somebody is gone, with a goodbye, or perhaps not for long. What we ended ourselves is no news."""
-        if peer.role not in (CLIENT, NODE):
+        if peer.role not in (CLIENT, NODE, RELAY):
             return
-        who = _client(peer) if peer.role == CLIENT else f"node {self._known.get(peer.session, peer.name)}"
+        name = self._known.get(peer.session, peer.name)
+        who = _client(peer) if peer.role == CLIENT else f"{peer.role} {name}"
         if left:
             self.log.say(f"{who} has left")
         elif error is not None:
@@ -85,6 +89,7 @@ def _client(peer: Hello) -> str:
     return f"session {peer.session}{user}"
 
 
-def _from(address: str) -> str:
+def _from(address: str, relay: str = "") -> str:
     host = host_of(address)
-    return f" ({host})" if host else ""
+    told = ", ".join(filter(None, (host, f"via relay {relay}" if relay else "")))
+    return f" ({told})" if told else ""

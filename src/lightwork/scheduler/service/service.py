@@ -18,8 +18,10 @@ from lightwork.scheduler.core.core import Core
 from lightwork.scheduler.service.alarm import Alarm, Later, on_loop
 from lightwork.scheduler.service.claims import Claims
 from lightwork.scheduler.service.files import Arguments, Files
-from lightwork.scheduler.service.incoming import FROM_CLIENT, FROM_NODE
+from lightwork.scheduler.service.hosting import Hosting, changed, who
+from lightwork.scheduler.service.incoming import FROM_CLIENT, FROM_NODE, joined
 from lightwork.scheduler.service.outgoing import TO_CLIENT, TO_NODE
+from lightwork.scheduler.service.relays import RELAY, Relays
 from lightwork.scheduler.service.telling import Telling
 from lightwork.scheduler.service.watchers import Watchers
 from lightwork.transport.address import host_of
@@ -79,11 +81,17 @@ class Scheduler(Receiver):
         self._on_fault = on_fault
         self._to_tell: list[on.Event] = []  # what was found out while the core was obeyed
         self.pids: dict[str, int] = {}  # of the processes around us, for status
-        self._watchers = Watchers(self._core, self._claims, self._feed, self.pids, clock, self._reached)
+        self._relays = Relays(self, self.may_join, lambda link, fetch: self._node_fetches("", link, fetch))
+        self.hosting = Hosting(self._core, self._claims, self._feed)
+        self._watchers = Watchers(self._core, self._claims, self._feed, self.pids, clock, self._reached, self.hosting)
 
     def listens_at(self, address: str) -> None:
         """Where nodes may join, as it is written on their machines."""
         self._core.state.listening = address
+
+    def may_join(self, hello: say.Hello) -> say.Refused | None:
+        """Whether this one may come in, where its role may; for listeners."""
+        return None
 
     def _reached(self) -> int:
         """Up to which fact all is on disk."""
@@ -102,8 +110,10 @@ class Scheduler(Receiver):
             self._feed([on.ClientJoined(peer.session, peer.incarnation, peer.lasting, peer.user, peer.host)])
         elif peer.role == "watcher":
             self._watchers.joined(link)
+        elif peer.role == RELAY:
+            self._relays.joined(link)
         elif peer.role != "node":
-            link.close(f"a scheduler talks with clients, nodes and watchers, not with a {peer.role}")
+            link.close(f"a scheduler talks with clients, nodes, relays and watchers, not with a {peer.role}")
 
     def received(self, link: Link, batch: Batch) -> None:
         """Everything that one read brought."""
@@ -111,6 +121,8 @@ class Scheduler(Receiver):
         try:
             if role == "watcher":
                 self._watchers.received(link, batch)
+            elif role == RELAY:
+                self._relays.received(link, batch)
             else:
                 self._feed((self._from_client if role == "client" else self._from_node)(link, batch))
         except PeerError as error:  # the other side's fault ends its link, nobody else's
@@ -121,6 +133,7 @@ class Scheduler(Receiver):
     def link_lost(self, link: Link, error: LightworkError | None) -> None:
         """Somebody is gone."""
         self._watchers.left(link)
+        self._relays.lost(link, error)
         session = self._sessions.pop(link, None)
         if session is not None and self._clients.get(session) is link:
             del self._clients[session]
@@ -157,8 +170,6 @@ class Scheduler(Receiver):
         self._feed([*slept, on.NodesSpoke(self._claims.heard()), on.TimePassed()])
         self._watchers.time_passed()
 
-    # --- what they say ---
-
     def _from_client(self, link: Link, batch: Batch) -> list[on.Event]:
         session = self._sessions.get(link)
         if session is None:
@@ -178,6 +189,10 @@ class Scheduler(Receiver):
             status = self._core.status(session, message.number)
             status.pids = self.pids
             link.send(status)
+        elif isinstance(message, say.ChangeHosts):
+            self._to_tell.append(changed(session, message, who(link)))
+        elif isinstance(message, say.AskHosts | say.AskWhy):
+            link.send(self.hosting.answer(message))
         elif isinstance(message, say.Taken):
             self._files.taken(message)
             if message.spooled:
@@ -218,20 +233,8 @@ class Scheduler(Receiver):
         via = self._dialler.joined(link) if self._dialler is not None else ""
         anew = bool(ready.claim) and not resumed
         self._files.node_back(claim.name, link, anew=anew, shares_memory=ready.shares_memory)
-        return on.NodeJoined(
-            claim.name,
-            ready.slots,
-            host_of(link.address) or ready.address,
-            ready.hardware,
-            via,
-            resumed,
-            ready.shares_memory,
-            ready.pythons,
-            ready.labels,
-            ready.identity,
-            ready.era,
-            self._core.state.ledger is not None and anew,
-        )
+        adopting = self._core.state.ledger is not None and anew
+        return joined(claim.name, link, ready, via, resumed=resumed, adopting=adopting)
 
     def _node_asks(self, name: str, link: Link, message: say.Message) -> None:
         if isinstance(message, say.Fetch):
@@ -257,8 +260,6 @@ class Scheduler(Receiver):
             self._files.serve_argument(link, fetch, memoryview(payload))
         else:
             link.refuse(fetch.stream, f"there is no argument of attempt {fetch.name} any more")
-
-    # --- what follows ---
 
     def _feed(self, events: list[on.Event]) -> None:
         if log.isEnabledFor(logging.DEBUG):
@@ -344,3 +345,4 @@ class Scheduler(Receiver):
         for claim in self._claims:
             if claim.link is not None and claim.number:
                 claim.link.close("the cluster is closed")
+        self._relays.close("the cluster is closed")

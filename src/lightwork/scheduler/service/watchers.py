@@ -2,6 +2,8 @@
 
     AskStatus, AskSessions, AskJobs --> views, listing ------------------------------> Status, Sessions, Jobs
     CancelJobs --> JobsCancelled, so many at a time --> core ------------------------> Answer
+    ChangeHosts --> HostsChanged --> core -------------------------------------------> Answer
+    AskHosts, AskWhy ----------------------------------------------------------------> Hosts, Why
     AskLogs --> ended: the ledger                ------------------------------------> Logs
             +-> running: AskOutput --> node --> OutputNow, or nothing within NODE_S --> Logs
 
@@ -27,6 +29,7 @@ from lightwork.scheduler.core.listing import jobs
 from lightwork.scheduler.core.nodes import SECOND_NS
 from lightwork.scheduler.core.views import Running, Slow, logs, not_ended, sessions, status
 from lightwork.scheduler.service.claims import Claims
+from lightwork.scheduler.service.hosting import Hosting, who
 from lightwork.transport.link import Batch, Link
 from lightwork.wire import messages as say
 from lightwork.wire.messages import Message
@@ -58,7 +61,14 @@ class Watchers:
     of the last fact that is on disk."""
 
     def __init__(
-        self, core: Core, claims: Claims, feed: Feed, pids: Mapping[str, int], clock: Clock, reached: Callable[[], int]
+        self,
+        core: Core,
+        claims: Claims,
+        feed: Feed,
+        pids: Mapping[str, int],
+        clock: Clock,
+        reached: Callable[[], int],
+        hosting: Hosting,
     ) -> None:
         self._core = core
         self._claims = claims
@@ -66,6 +76,7 @@ class Watchers:
         self._pids = pids
         self._clock = clock
         self._reached = reached
+        self._hosting = hosting
         self._open: dict[Link, int] = {}  # questions of each that are not answered
         self._line: deque[tuple[Link, Message, Work]] = deque()
         self._turning = False
@@ -134,7 +145,7 @@ class Watchers:
         self._turning = False
         link, message, work = self._line[0]
         try:
-            if link in self._open or isinstance(message, say.CancelJobs):  # what is begun with jobs is finished
+            if link in self._open or isinstance(message, _FINISHED):
                 next(work)
             else:
                 self._line.popleft()
@@ -186,6 +197,16 @@ class Watchers:
         yield from self._durable()
         return say.Answer(question.number, jobs=numbers[: limits.WATCHED_NUMBERS_MAX], total=len(numbers))
 
+    def _change_hosts(self, link: Link, question: say.ChangeHosts) -> Work:
+        yield  # in its turn
+        told = self._hosting.change(question, who(link))
+        yield from self._durable()
+        return told
+
+    def _about_hosts(self, link: Link, question: say.AskHosts | say.AskWhy) -> Work:
+        yield
+        return self._hosting.answer(question)
+
     def _durable(self) -> Slow[None]:
         """Until what was done so far is on disk; there may be no room for it."""
         number, until_ns = self._core.state.recorded, self._clock() + int(DURABLE_S * SECOND_NS)
@@ -222,10 +243,14 @@ def _unknown(asked: _Asked, error: str) -> say.Logs:
     return told
 
 
+_FINISHED = (say.CancelJobs, say.ChangeHosts)  # what is begun with jobs and nodes is finished, whoever waits
 _ANSWERS: dict[type, Callable[[Watchers, Link, Any], Work]] = {
     say.AskStatus: Watchers._status,
     say.AskSessions: Watchers._sessions,
     say.AskJobs: Watchers._jobs,
     say.CancelJobs: Watchers._cancel,
     say.AskLogs: Watchers._logs,
+    say.ChangeHosts: Watchers._change_hosts,
+    say.AskHosts: Watchers._about_hosts,
+    say.AskWhy: Watchers._about_hosts,
 }

@@ -1,0 +1,75 @@
+"""Words about machines over real links: from watchers and clients; and who may not join."""
+
+from __future__ import annotations
+
+from lightwork.wire import messages as say
+from lightwork.wire.messages import PROTOCOL, Hello
+from tests.scheduler.test_watchers import House, story
+from tests.transport.links import until
+
+BOB = Hello(PROTOCOL, "watcher", "watcher", host="ada", user="bob")
+
+
+def test_a_watcher_drains_a_node_and_lists_machines() -> None:
+    async def work(house: House) -> None:
+        client, node = await house.furnish()
+        watcher = await house.join(BOB)
+        answer = await watcher.ask(lambda number: say.ChangeHosts(number, "drain", ["a"]))
+        assert (answer.error, answer.nodes, answer.total) == ("", ["a"], 2)
+        await until(lambda: any(isinstance(message, say.Revoke) for message in node.messages))
+        await until(lambda: any("drained by bob@ada" in getattr(one, "text", "") for one in client.messages))
+        told = await watcher.ask(say.AskHosts)
+        assert [(host.name, host.state, host.by) for host in told.hosts] == [("a", "draining by bob@ada", "bob@ada")]
+        why = await watcher.ask(lambda number: say.AskWhy(number, "s", 3))
+        assert "node a is drained by bob@ada" in " ".join(why.lines)
+        assert "no session 'x'" in (await watcher.ask(lambda number: say.AskWhy(number, "x", 3))).error
+        answer = await watcher.ask(lambda number: say.ChangeHosts(number, "resume", ["nobody"]))
+        assert "no host 'nobody'" in answer.error
+        assert "lightwork hosts list" in answer.hint
+
+    story(work)
+
+
+def test_a_client_does_the_same() -> None:
+    async def work(house: House) -> None:
+        client, _ = await house.furnish()
+        client.links[0].send(say.ChangeHosts(7, "group", ["a"], "gpu"))
+        assert (await client.answer(7)).nodes == ["a"]
+        client.links[0].send(say.AskHosts(8))
+        told = await client.answer(8)
+        assert [(host.name, host.groups) for host in told.hosts] == [("a", ("gpu",))]
+        client.links[0].send(say.AskWhy(9, "s", 0))
+        assert (await client.answer(9)).lines
+
+    story(work)
+
+
+def test_a_policy_goes_to_the_node() -> None:
+    async def work(house: House) -> None:
+        _, node = await house.furnish()
+        watcher = await house.join(BOB)
+        policy = say.SetPolicy(480, 1080, 1090, 3)
+        answer = await watcher.ask(lambda number: say.ChangeHosts(number, "policy", ["a"], policy=policy))
+        assert answer.nodes == ["a"]
+        await until(lambda: policy in node.messages)
+
+    story(work)
+
+
+def test_who_was_removed_may_not_join_unless_it_has_jobs_of_ours() -> None:
+    async def work(house: House) -> None:
+        await house.furnish()
+        hosting = house.scheduler.hosting
+        assert hosting.change(say.ChangeHosts(0, "remove", ["a", "b*"], by="hosts.txt")).total == 2
+        assert hosting.may_work(Hello(PROTOCOL, "node", "a")) is None, "its jobs are to end"
+        refused = hosting.may_work(Hello(PROTOCOL, "node", "b7"))
+        assert refused is not None
+        assert refused.message == "b7 was removed by hosts.txt"
+        assert "`lightwork hosts add b7`" in refused.hint
+        assert hosting.may_work(Hello(PROTOCOL, "node", "c")) is None
+        assert hosting.removed_by("tcp:b7:9701") == "hosts.txt"
+        assert hosting.change(say.ChangeHosts(0, "add", ["b*"], by="hosts.txt")).error == ""
+        assert hosting.may_work(Hello(PROTOCOL, "node", "b7")) is None
+        assert hosting.listed() == [], "what joins by itself is not looked for"
+
+    story(work)
