@@ -296,3 +296,29 @@ def test_a_named_one_that_does_not_work_is_an_error(tmp_path, monkeypatch):
             asyncio.run(InterpreterSearch(Interpreters()).name([sys.executable, given]))
         assert str(told.value).startswith(sentence)
         assert told.value.hint
+
+
+def test_an_interpreter_that_is_asked_is_nobody_s_stray_from_its_birth_on(monkeypatch):
+    """Whoever clears away what jobs have left waits while one is being born, and spares it then."""
+    helpers, told, born = asking.helpers, [], []
+
+    def look():
+        told.append((helpers.starting, set(helpers)))
+
+    async def story():
+        loop = asyncio.get_running_loop()
+        start = loop.subprocess_exec
+
+        async def watched(*given, **more):
+            process, heard = await start(*given, **more)
+            born.append(process.get_pid())
+            look()
+            loop.call_soon(look)
+            return process, heard
+
+        monkeypatch.setattr(loop, "subprocess_exec", watched)
+        assert (await ask(sys.executable)).version == OWN
+        look()
+
+    asyncio.run(story())
+    assert told == [(1, set()), (0, set(born)), (0, set())]

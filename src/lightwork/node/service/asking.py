@@ -73,22 +73,11 @@ class _Listener(asyncio.SubprocessProtocol):
 
 async def ask(path: str) -> Answer:
     """Run it once."""
-    loop = asyncio.get_running_loop()
     try:
-        process, heard = await loop.subprocess_exec(
-            _Listener,
-            path,
-            "-c",
-            _QUESTION,
-            stdin=asyncio.subprocess.DEVNULL,
-            cwd=os.path.dirname(path) or None,  # not ours: there may lie modules
-            env=environment_under(path),
-            start_new_session=sys.platform != "win32",
-        )
+        process, heard = await _start(path)
     except OSError as error:
         return Answer(reason=f"cannot be executed: {error.strerror or error}")
     pid = process.get_pid() or 0
-    helpers.add(pid)
     try:
         await asyncio.wait_for(heard.heard.wait(), ASK_S)
         code = process.get_returncode()
@@ -103,6 +92,26 @@ async def ask(path: str) -> Answer:
         process.close()
         await heard.exited.wait()
         helpers.discard(pid)
+
+
+async def _start(path: str) -> tuple[asyncio.SubprocessTransport, _Listener]:
+    """It is a helper from its first moment on."""
+    helpers.starting += 1
+    try:
+        process, heard = await asyncio.get_running_loop().subprocess_exec(
+            _Listener,
+            path,
+            "-c",
+            _QUESTION,
+            stdin=asyncio.subprocess.DEVNULL,
+            cwd=os.path.dirname(path) or None,  # not ours: there may lie modules
+            env=environment_under(path),
+            start_new_session=sys.platform != "win32",
+        )
+        helpers.add(process.get_pid() or 0)
+        return process, heard
+    finally:
+        helpers.starting -= 1
 
 
 def understood(line: str, said: str, code: int) -> Answer:

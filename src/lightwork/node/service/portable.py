@@ -33,7 +33,7 @@ from lightwork.node.service.loopback import LoopbackLine, WorkerListener
 from lightwork.node.service.marked import MarkedOutput, PortableLink
 from lightwork.node.service.nursery import Key, Parent, ProgramOrder
 from lightwork.node.service.output import READ_SIZE, Collector
-from lightwork.node.service.processes import be_nice, kill_group, reap, start_of, strays, sweep
+from lightwork.node.service.processes import be_nice, helpers, kill_group, reap, start_of, strays, sweep
 from lightwork.node.service.program_link import ProgramLink
 
 STARTING_S = 0.01
@@ -225,7 +225,7 @@ class Portable:
 
     async def _end_strays(self) -> None:
         """What jobs had started in sessions of their own came to us when their process died."""
-        while self._starting:  # noqa: ASYNC110  # a moment
+        while self._starting or helpers.starting:  # noqa: ASYNC110  # a moment
             await asyncio.sleep(STARTING_S)
         if not self._sole or self._programs:
             return

@@ -11,7 +11,15 @@ from collections.abc import Container, Iterable
 from lightwork.node.service.keeper_spawn import BELOW, boot_path
 
 SWEEP_S = 10.0
-helpers: set[int] = set()  # children of ours in sessions of their own that are no jobs
+
+
+class Helpers(set[int]):
+    """Children of ours in sessions of their own that are no jobs. `starting`: so many are born and not in it yet."""
+
+    starting = 0
+
+
+helpers = Helpers()
 
 
 def start_of(pid: int) -> str:
