@@ -16,6 +16,7 @@ from lightwork.node.service.asking import Answer, Memory, ask, understood
 from lightwork.node.service.interpreter_search import InterpreterSearch
 from lightwork.node.service.interpreters import Interpreter, Interpreters
 from lightwork.node.service.looking_around import candidates, listed
+from lightwork.node.service.processes import helpers
 from tests.e2e.helpers import wait_until
 from tests.node.scheduler_double import alive
 
@@ -300,7 +301,7 @@ def test_a_named_one_that_does_not_work_is_an_error(tmp_path, monkeypatch):
 
 def test_an_interpreter_that_is_asked_is_nobody_s_stray_from_its_birth_on(monkeypatch):
     """Whoever clears away what jobs have left waits while one is being born, and spares it then."""
-    helpers, told, born = asking.helpers, [], []
+    told, born = [], []
 
     def look():
         told.append((helpers.starting, set(helpers)))

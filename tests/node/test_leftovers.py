@@ -70,6 +70,7 @@ def test_a_worker_that_was_forked_while_leftovers_were_looked_for(tmp_path):
     keeper = subprocess.Popen(
         [sys.executable, "-Sc", LAST_BIRTH], stdout=subprocess.PIPE, env={**os.environ, BELOW: "1:2"}
     )
+    assert keeper.stdout is not None
     keeper.stdout.readline()
     asyncio.run(settle(directories, sys.executable))
     keeper.wait()
