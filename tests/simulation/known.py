@@ -31,6 +31,7 @@ class Try(Struct, eq=False):
     machine: Machine
     era: str
     assigned_ns: int
+    by: str  # which life of the scheduler
     started_ns: int = 0
     over_ns: int = 0
     status: int = -1  # how it ended by its own word

@@ -153,7 +153,9 @@ class Oracle(Witness):
         kind = type(command)
         if kind is do.Assign:
             for token in command.tokens:
-                self.by_token[token].left = True
+                one = self.by_token[token]
+                self.must(one.by == scheduler.name, "P7", f"token {token} is sent by {scheduler.name}, as by {one.by}")
+                one.left = True
         if scheduler is not self.world.scheduler:
             return
         if kind is do.Assign:
@@ -170,11 +172,13 @@ class Oracle(Witness):
 
     def _assigned(self, scheduler: Scheduler, command: do.Assign, token: int, uid: Uid, job: int) -> None:
         other = self.by_token.get(token)
+        if other is not None and scheduler is not self.world.scheduler:
+            return  # an earlier life, that never wrote its epoch down: what it decides must not leave it
         if other is not None:
             self.must(not other.left, "P7", f"token {token} was given to {uid}, and before to {other.uid}")
             self.tries_of[other.uid].remove(other)  # that life wrote nothing, and said nothing
         machine = self.world.machines[command.node]
-        one = Try(token, uid, job, machine, machine.era, self.world.clock.now)
+        one = Try(token, uid, job, machine, machine.era, self.world.clock.now, scheduler.name)
         self.by_token[token] = one
         tries = self.tries_of.setdefault(uid, [])
         if scheduler is self.world.scheduler:

@@ -66,6 +66,7 @@ class World:
         self.oracle = Oracle(self)
         self.scheduler: Scheduler | None = None
         self.earlier: list[Scheduler] = []
+        self._lives: list[Scheduler] = []
         self.clients: dict[str, Client] = {}
         self.lives = dict.fromkeys(self.names, 0)
         self.schedulers = 0
@@ -122,6 +123,7 @@ class World:
         self.schedulers += 1
         self.note(f"scheduler {self.schedulers} starts")
         scheduler = self.scheduler = Scheduler(self, self.schedulers)
+        self._lives.append(scheduler)
         self.net.listeners["s"] = scheduler
         scheduler.start()
 
@@ -208,6 +210,14 @@ class World:
         self.clock.run_until(self.began_ns + self.chaos_ns)
         self.heal()
         self._finish()
+
+    def forget(self) -> None:
+        """It is over. (Records of jobs are outside the collector: what they keep would stay for ever.)"""
+        for scheduler in self._lives:
+            for session in scheduler.core.state.sessions.values():
+                for job in session.jobs.values():
+                    job.group.line.clear()
+                session.jobs.clear()
 
     def _start(self) -> None:
         self.start_scheduler()
