@@ -69,7 +69,7 @@ def _run(seed: int, mutant: str, skipped: frozenset[int], *, told: bool, coverin
             result.promise, result.text = violation.promise, str(violation)
         except Exception as error:  # a fault of the code under test, or of the world: both are to be mended
             result.promise, result.text = "fault", f"{type(error).__name__}: {error}"
-    world.forget()
+    world.end()
     result.steps, result.simulated_s = world.clock.steps, (world.clock.now - world.began_ns) / SECOND
     result.faults = world.faults.kinds
     if coverage is not None:

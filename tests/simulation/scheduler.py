@@ -86,6 +86,13 @@ class Scheduler(Process):
         """kill -9."""
         self.world.scheduler_died(self, power=False)
 
+    def forget(self) -> None:
+        """It is over. Records of jobs are outside the collector: what they are part of would stay for ever."""
+        for session in self.core.state.sessions.values():
+            for job in session.jobs.values():
+                job.group.line.clear()
+            session.jobs.clear()
+
     # --- who comes in (Listener) ---
 
     def hello(self) -> say.Hello:

@@ -66,7 +66,6 @@ class World:
         self.oracle = Oracle(self)
         self.scheduler: Scheduler | None = None
         self.earlier: list[Scheduler] = []
-        self._lives: list[Scheduler] = []
         self.clients: dict[str, Client] = {}
         self.lives = dict.fromkeys(self.names, 0)
         self.schedulers = 0
@@ -123,7 +122,6 @@ class World:
         self.schedulers += 1
         self.note(f"scheduler {self.schedulers} starts")
         scheduler = self.scheduler = Scheduler(self, self.schedulers)
-        self._lives.append(scheduler)
         self.net.listeners["s"] = scheduler
         scheduler.start()
 
@@ -141,6 +139,7 @@ class World:
             self.clock.later(self.faults.down_ns(), None, self.start_scheduler)
         else:
             self.earlier = [one for one in self.earlier if one is not scheduler]
+        scheduler.forget()
 
     def disk_ledger(self) -> Ledger:
         """What a restart would know now."""
@@ -211,13 +210,11 @@ class World:
         self.heal()
         self._finish()
 
-    def forget(self) -> None:
-        """It is over. (Records of jobs are outside the collector: what they keep would stay for ever.)"""
-        for scheduler in self._lives:
-            for session in scheduler.core.state.sessions.values():
-                for job in session.jobs.values():
-                    job.group.line.clear()
-                session.jobs.clear()
+    def end(self) -> None:
+        """Nothing is looked at any more."""
+        for scheduler in [self.scheduler, *self.earlier]:
+            if scheduler is not None:
+                scheduler.forget()
 
     def _start(self) -> None:
         self.start_scheduler()
