@@ -61,6 +61,8 @@ class CrowdedWorld(World):
         self.lives[THIRD] = 0
         self.lasting[THIRD] = random.random() < 0.5
         self.terms = {name: _terms(random) for name in self.names}
+        alone = sum(terms is not None and terms.exclusive for terms in self.terms.values())
+        self.settle_ns *= 1 + alone  # they go one after another
         self.starts_ns = {name: random.choice((0, 0, random.randint(1, 20))) * SECOND for name in self.names}
         self.jobs = plan.draw(random, random.randint(30, 34), self.names, list(self.machines), self.chaos_ns * 2 // 3)
         for one in self.jobs if random.random() < 0.6 else ():
