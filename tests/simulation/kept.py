@@ -100,6 +100,7 @@ class MemoryKept:
             oldest = next(iter(self._known))
             if self._needed.get(oldest):
                 return
+            self._needed.pop(oldest, None)
             del self._known[oldest], self._log.segments[oldest]
 
     def stale(self) -> list[int]:
