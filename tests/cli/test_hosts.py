@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +17,7 @@ from lightwork.client.watching import watch
 from lightwork.security.secret import generate
 from lightwork.wire.messages import Heartbeat, Load, NodeStatus
 from tests.cli.desk import Actors, Desk, desk
-from tests.cli.helpers import wait_for
+from tests.cli.helpers import COMMAND, wait_for
 from tests.cli.nodes import Node, node
 from tests.support.schedulers import Home, Scheduler, at_home, scheduler
 
@@ -64,7 +68,7 @@ def test_groups(lab: Desk) -> None:
     done = lab.run("hosts", "group", "fast", "bob", "cyd")
     assert (done.returncode, done.stderr) == (0, "bob and cyd: in group fast\nnodes now: bob\n")
     assert lab.json("nodes", "--group", "fast")["schedulers"][0]["nodes"][0]["groups"] == ["fast"]
-    assert lab.run("nodes", "--group", "slow").stderr == "no nodes in group slow\n"
+    assert lab.run("nodes", "--group", "slow").stderr == "no nodes in group slow; there are nodes in fast\n"
     assert "fast" in lab.run("hosts", "list").stdout
     assert lab.run("hosts", "ungroup", "fast", "bob").returncode == 0
     assert lab.run("nodes", "--group", "fast").stderr == "no nodes in group fast\n"
@@ -189,6 +193,103 @@ def test_groups_of_a_file(home: Home) -> None:
             wait_for(lambda: groups(lead) == ["b", "c"])
         finally:
             lead.close()
+
+
+# --- how nodes are to work ---
+
+
+def asked(home: Home, *arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, "hosts", *map(str, arguments)]
+    return subprocess.run(command, env=home.environment(), capture_output=True, text=True, timeout=60, check=False)
+
+
+def told(home: Home, *arguments: object) -> Any:
+    done = asked(home, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def listed(home: Home) -> dict[str, Any]:
+    return {one["name"]: one for one in told(home, "list")["schedulers"][0]["hosts"]}
+
+
+def clock(seconds: int) -> str:
+    """The minute so far from now."""
+    return time.strftime("%H:%M", time.localtime(time.time() + seconds))
+
+
+def test_how_nodes_work_is_said_once_for_those_that_come_later_and_for_the_next_life(home: Home) -> None:
+    file = home.path / "hosts"
+    one, two = listening(home), listening(home)
+    lead = None
+    hours = {"service_start": clock(7200), "service_stop": clock(10_800)}
+    words = ("--slots", 1, "--service-start", hours["service_start"], "--service-stop", hours["service_stop"])
+    try:
+        file.write_text(f"{place(one)}\n")
+        lead = following(home, file)
+        lead.says(f"node {one.name} is there")
+        done = asked(home, "set", "t*", *words)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.startswith(f"t*: service-start {hours['service_start']}, service-stop")
+        assert done.stderr.endswith(f"slots 1\nnodes now: {one.name}\n")
+        one.says("told from elsewhere: service hours")
+        wait_for(lambda: listed(home)[one.name]["state"] == "unwilling")
+        assert listed(home)[one.name]["policy"] == {**hours, "slots": 1}
+        assert "service-start " in asked(home, "list").stdout
+
+        file.write_text(f"{place(one)}\n{place(two)}\n")
+        two.says("told from elsewhere: service hours")
+        done = told(home, "set", two.name, "--service-start", "0:00", "--service-stop", "0:00")
+        assert (done["action"], done["hosts"], done["nodes"]) == ("set", [two.name], [two.name])
+        two.says("told from elsewhere: service hours all day")
+        lead.kill()
+
+        lead = following(home, file)
+        lead.says(f"node {one.name} is back")
+        lead.says(f"node {two.name} is back")
+        wait_for(lambda: {name: listed(home)[name]["state"] for name in names(lead)} == {
+            one.name: "unwilling", two.name: "ready"
+        })  # fmt: skip
+        assert {status.name: status.slots for status in nodes(lead)} == {one.name: 1, two.name: 1}
+        assert asked(home, "set", "t*", "--serve", "0").returncode == 0
+        assert (one.ended(), two.ended()) == (0, 0)
+        assert "it has served 0 clients, as it was told" in one.err
+    finally:
+        for node_ in (one, two):
+            node_.close()
+        if lead is not None:
+            lead.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        ((), "hosts set: nothing is said", "--service-start, --service-stop, --service-end, --serve and --slots"),
+        (("--service-start", "25:00"), "--service-start 25:00: that is no time", "18:00"),
+        (("--service-end", "+2h"), "--service-end +2h: that is no minute of a day", "by the clock there"),
+        (("--service-stop", "8:00:30"), "--service-stop 8:00:30: that is no minute of a day", "HH:MM"),
+        (
+            ("--service-start", "8:00", "--service-stop", "18:00", "--service-end", "17:00"),
+            "service hours end at 17:00, before they stop at 18:00",
+            "stop comes first",
+        ),
+    ],
+)
+def test_what_cannot_be_set(lab: Desk, words: tuple[str, ...], error: str, hint: str) -> None:
+    done = lab.run("hosts", "set", "bob", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert error in done.stderr
+    assert hint in done.stderr.split("hint: ")[1]
+
+
+def test_who_cannot_be_set(lab: Desk) -> None:
+    done = lab.run("hosts", "set", "nobody", "--slots", "1")
+    assert done.returncode == 2
+    assert "there is no host 'nobody'" in done.stderr
+    assert lab.run("hosts", "set", "--slots", "1").returncode == 2
+    assert lab.run("hosts", "set", "nobody-*", "--slots", "1").returncode == 0
+    assert states(lab)["nobody-*"] == "not connected"
+    assert lab.run("hosts", "set", "bob", "--serve", "-2").returncode == 2
 
 
 def nodes(lead: Scheduler) -> list[NodeStatus]:

@@ -435,6 +435,25 @@ def test_detached(tmp_path, encryption):
     assert not process.is_running()
 
 
+def test_detached_it_tells_at_once_that_nobody_is_there_to_join(tmp_path):
+    name = new_name()
+    ended = lightwork(
+        "node", "--detach", "--join", "127.0.0.1:1", "--name", name, cwd=tmp_path, HOME=str(tmp_path),
+        LIGHTWORK_SECRET=SECRET, XDG_STATE_HOME="",
+    )  # fmt: skip
+    told = ended.stderr.decode()
+    found = re.search(r"process (\d+)\b", told)
+    assert found is not None, told
+    process = psutil.Process(int(found[1]))
+    try:
+        assert re.search(r"warning: nobody listens at 127.0.0.1:1: .*; tried again every", told)
+        assert process.is_running()
+    finally:
+        process.terminate()
+        psutil.wait_procs([process], 15)
+        shutil.rmtree(paths.node_directory(name))
+
+
 def test_detached_in_vain(tmp_path):
     name = new_name()
     for given, said in ((("--listen", "nosuch.invalid:1"), "nosuch.invalid"), (("--python", "/no/such"), "/no/such")):

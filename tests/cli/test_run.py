@@ -353,6 +353,7 @@ def test_an_unknown_command(tmp_path):
     assert result.returncode == 2
     assert b"frobnicate" in result.stderr
     assert b"hint: see `lightwork --help`" in result.stderr
+    assert b"No such command 'statsu'. Did you mean 'status'?" in lightwork("statsu", cwd=tmp_path).stderr
 
 
 @pytest.mark.skipif(not shutil.which("head"), reason="needs head")

@@ -36,6 +36,7 @@ def test_where_and_what_jobs_need(tmp_path: Path) -> None:
             ended = lightwork(*wanted, "--resource", "tape=2", "echo", "there", **given)
             assert (ended.returncode, ended.stdout) == (1, b"")
             assert b"no node could ever run it: it asks for 2 tape" in ended.stderr
+            assert b"--wait-for-nodes waits for one that may come" in ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def test_without_a_secret_it_is_this_users_alone(home):
         assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
         assert f'SharedJobCluster(f, scheduler="{place.address}")' in one.out
         assert one.out.count("\n") == 1
+        one.says(f"nodes join it by `lightwork node --join {place.address}`")
         one.says("`lightwork secret --save` here, then start `lightwork scheduler` again")
         assert psutil.Process(one.process.pid).net_connections("inet") == []
         with caller(place.address) as client:

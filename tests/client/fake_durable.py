@@ -24,7 +24,6 @@ from typing import Any, Self
 from lightwork.model.states import JobState
 from lightwork.payload.reading import unpack_memory, unpack_value
 from lightwork.transport.files import BytesSource
-from lightwork.transport.link import Refusal
 from lightwork.wire.connection import Connection
 from lightwork.wire.messages import (
     PROTOCOL,
@@ -55,6 +54,7 @@ from lightwork.wire.messages import (
     Update,
 )
 from lightwork.wire.outcome import Outcome, encode_outcome
+from lightwork.wire.streams import Refusal
 from tests.client.durable_model import Entry, Model
 
 NODE = NodeStatus("far", address="10.0.0.7:9701", slots=2)

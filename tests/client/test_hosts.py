@@ -46,15 +46,22 @@ def test_each_call_is_a_message(make):
 def test_policies(make):
     cluster, fake = make(double)
     cluster.host_policy("lab1", service_start="8:00", service_stop="17:30", service_end="23:59", serve=3)
-    cluster.host_policy("@lab", serve=-1)
+    cluster.host_policy("@lab", serve=-1, slots=-2)
     cluster.host_policy("@lab", service_start="00:00")
     assert [one.policy for one in fake.told(ChangeHosts)] == [
         SetPolicy(480, 1050, 1439, 3),
-        SetPolicy(-1, -1, -1, -1),
+        SetPolicy(-1, -1, -1, -1, slots=-2),
         SetPolicy(0, -1, -1, -2),
     ]
     wrong: Any
-    for wrong in ({"service_start": "24:00"}, {"service_stop": 8}, {"service_end": "8"}, {"serve": -2}, {"serve": "1"}):
+    for wrong in (
+        {"service_start": "24:00"},
+        {"service_stop": 8},
+        {"service_end": "8"},
+        {"serve": -2},
+        {"serve": "1"},
+        {"slots": 1.5},
+    ):
         with pytest.raises(UserError, match=next(iter(wrong))):
             cluster.host_policy("lab1", **wrong)
 

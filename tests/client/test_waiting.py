@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lightwork.model.states import JobState
-from lightwork.wire.messages import AskStatus
+from lightwork.wire.messages import AskStatus, Attempted
 
 
 def double(n):
@@ -23,13 +23,15 @@ def test_a_long_wait_says_what_for_and_why(make, capfd):
     cluster, fake = make(double, hold=True)
     cluster._session.waits.patience.first_s = 0.2
     fake.waiting.append("job 0: no node has 64 GiB")
+    fake.attempted = [Attempted("lab1:9701", "unreachable", "nobody listens there"), Attempted("here:9701", "joined")]
     job = cluster.submit(1)
     threading.Timer(0.6, lambda: fake.end(0)).start()
     assert job() == 2
     err = capfd.readouterr().err
     assert "waiting for job 0 since" in err
     assert "0 running and 1 queued on 1 node: here (0 of 2 slots busy)" in err
-    assert "\n  job 0: no node has 64 GiB\n" in err
+    assert "\n  job 0: no node has 64 GiB\n  lab1:9701: nobody listens there\n" in err
+    assert "here:9701" not in err
 
 
 def test_what_was_said_is_not_repeated_soon(make, capfd):

@@ -135,6 +135,14 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(tmp_path: Path, text: 
     assert not any(word in told for word in (SECRET, "sesame", PEM, "abc"))
 
 
+@pytest.mark.parametrize(
+    ("text", "line"), [(f"[scheduler]\n{'.'.join('k' * 3000)} = 1\n", 2), (f"x = {'9' * 5000}\n", 0)]
+)
+def test_what_no_person_writes_is_told_like_anything_else(tmp_path: Path, text: str, line: int) -> None:
+    [(_, problems)] = check_all([str(file(tmp_path, text))])
+    assert [problem.line for problem in problems] == [line]
+
+
 def test_several_files_and_one_that_is_not_there(tmp_path: Path) -> None:
     good, missing = file(tmp_path, GOOD), tmp_path / "none"
     told = check_all([str(good), str(missing)])

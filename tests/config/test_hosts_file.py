@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -156,15 +157,21 @@ def test_toml_that_is_wrong_as_a_whole(tmp_path: Path, text: str, said: str) -> 
 
 
 def test_what_cannot_be_read(tmp_path: Path) -> None:
-    for path, said in ((tmp_path / "none.toml", "no such file"), (tmp_path, "is a directory")):
+    for path, said in ((tmp_path / "none.toml", "no such file"), (tmp_path, "it is no plain file")):
         with pytest.raises(UserError, match=said):
             read(path)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.toml")  # nobody writes into it
+        with pytest.raises(UserError, match="it is no plain file"):
+            read(tmp_path / "pipe.toml")
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe\0")
     with pytest.raises(UserError, match="is no text"):
         read(tmp_path / "x.toml")
 
 
-@pytest.mark.parametrize("text", ["a/b", "a@b", "[::1", "::1]:5", "a:b:", "", "a,b", "'a'"])
+@pytest.mark.parametrize(
+    "text", ["a/b", "a@b", "[::1", "::1]:5", "a:b:", "", "a,b", "'a'", "-F", "$(id)", "a`id`", "a|b", "a&b", "a\\b"]
+)
 def test_what_is_no_host(text: str) -> None:
     with pytest.raises(ValueError, match="not HOST"):
         split(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -96,6 +97,21 @@ def test_clean_removes_what_a_killed_node_left(start: Start, tmp_path: Path) -> 
         raise Interrupted
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "no files of an earlier node" in again.stderr
+
+
+def born_with() -> bytes:
+    """What the process of a worker, or one above it, was given as its environment."""
+    return Path("/proc/self/environ").read_bytes()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not show it")
+def test_no_process_of_jobs_was_ever_given_the_secret(start: Start) -> None:
+    """`lightwork up` gives it to nodes in their environment; to forget it is too late: the system remembers."""
+    node = start("discreet")
+    with lightwork.JobCluster(born_with, nodes=[node.address]) as cluster:
+        told = cluster.submit().get(30)
+    assert b"LIGHTWORK_BELOW=" in told
+    assert os.environ["LIGHTWORK_SECRET"].encode() not in told
 
 
 def test_groups_weight_and_resources_are_seen(start: Start) -> None:
@@ -193,6 +209,25 @@ def test_jobs_run_as_another_user(
         assert program.stdout == f"{user.pw_uid}\n{user.pw_dir} {USER}\n"
 
 
+def cut_off() -> None:
+    """What a worker shares with its agent, and what it has of the memory that all of them share."""
+    names = [line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if line.endswith(".ring")]
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+    for name in names:
+        os.truncate(name, 0)
+
+
+def test_a_job_of_another_user_does_not_kill_the_node(start: Start, python_for_all: str) -> None:
+    node = start("tough", options=["--job-user", USER], python=python_for_all)
+    with lightwork.JobCluster(cut_off, nodes=[node.address]) as cluster:
+        with pytest.raises(lightwork.LightworkError, match="workers die"):
+            cluster.submit().get(60)
+    with lightwork.JobCluster(born_with, nodes=[node.address]) as cluster:
+        assert cluster.submit().get(30)
+
+
 def fork_and_hang() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     subprocess.Popen(["sleep", "600"], start_new_session=True)
@@ -201,6 +236,16 @@ def fork_and_hang() -> None:
 
 def _of(uid: int) -> list[int]:
     return [one.pid for one in psutil.process_iter(["uids"]) if one.info["uids"] and one.info["uids"].real == uid]
+
+
+def test_jobs_of_another_user_are_where_the_owner_wants_them(
+    start: Start, python_for_all: str, request: pytest.FixtureRequest
+) -> None:
+    base = Path("/var/tmp") / f"base-{os.getpid()}"
+    request.addfinalizer(lambda: shutil.rmtree(base))
+    node = start("there", options=["--job-user", USER, "--directory", str(base)], python=python_for_all)
+    with lightwork.JobCluster(os.getcwd, nodes=[node.address]) as cluster:
+        assert cluster.submit().get(30).startswith(f"{base}/lightwork-0.jobs/{node.name}/")
 
 
 def test_only_root_has_job_users(tmp_path: Path) -> None:

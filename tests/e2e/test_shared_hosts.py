@@ -216,3 +216,41 @@ def test_a_restart_in_the_middle_of_a_removal(lab: SharedLab, tmp_path: Path) ->
         assert (runs.get(60), runs.attempts) == (str(told), 1)
         node.says("was removed by")
         wait_until(lambda: state_of(cluster, one) == "removed", "it is gone")
+
+
+def test_how_nodes_are_to_work_survives_a_restart(lab: SharedLab, tmp_path: Path) -> None:
+    """Jobs run where the words about hosts let them, on nodes that come back and on those that come later."""
+    first = lab.node("one")
+    one, two, told = lab.name("one"), lab.name("two"), tmp_path / "told"
+    with cluster_of(lab, until_told, recover=f"policy-{lab.mark}") as cluster:
+        there(cluster, one)
+        assert cluster.host_policy("*", slots=1, serve=2) == [one]
+        with cluster_of(lab, sleep) as first_served:
+            assert first_served.submit(0.0).get(30) == 0.0
+        jobs = [cluster.submit(str(told)) for _ in range(2)]
+        wait_until(lambda: jobs[0].status is lightwork.JobState.RUNNING, "one of them runs")
+        lab.kill()
+        lab.begin()
+        there(cluster, one)
+        wait_until(lambda: policy_of(cluster, one) == {"serve": 2, "slots": 1}, "it is known again")
+        wait_until(lambda: slots_of(cluster) == {one: 1}, "it is back")
+        assert jobs[1].status is lightwork.JobState.QUEUED, "there is only one slot"
+        lab.node("two", slots=4)
+        wait_until(lambda: jobs[1].status is lightwork.JobState.RUNNING, "the other one runs on the new node")
+        assert slots_of(cluster) == {one: 1, two: 1}
+        cluster.host_policy(two, slots=3, serve=-1)
+        told.touch()
+        assert [job.get(60) for job in jobs] == [str(told)] * 2
+        assert policy_of(cluster, two) == {"serve": -1, "slots": 3}
+    assert first.process.wait(30) == 0, "it has served its clients: one before the restart, one after"
+    first.says("it has served 2 clients, as it was told")
+    with cluster_of(lab, sleep) as cluster:
+        wait_until(lambda: slots_of(cluster) == {two: 3}, "the other one stays, with what was said of it")
+
+
+def slots_of(cluster: lightwork.JobCluster) -> dict[str, int]:
+    return {node.name: node.slots for node in cluster.status().nodes}
+
+
+def policy_of(cluster: lightwork.JobCluster, name: str) -> dict[str, str | int]:
+    return next((host.policy for host in cluster.hosts() if host.name == name), {})

@@ -7,6 +7,7 @@ import signal
 
 from lightwork.security.secret import generate
 from tests.e2e.helpers import wait_until
+from tests.e2e_net.certificates import Authority
 from tests.support.two_networks import TwoNetworks
 
 FEW = """
@@ -131,6 +132,47 @@ def test_a_relay_needs_the_credential_of_nodes() -> None:
         user = farm.user(FEW)
         user.wait()
         assert {host for _, state, host, *_ in user.get("ended") if state == "FINISHED"} == {"b0"}
+
+
+def test_certificates_of_two_authorities_tell_nodes_and_programs_apart() -> None:
+    """No secret anywhere. A relay, like a node, shows what the authority of nodes has signed."""
+    where = """
+    def where():
+        import socket
+        return socket.gethostname()
+
+    if __name__ == "__main__":
+        own = {"certfile": "program.pem", "keyfile": "program.key"}
+        with lightwork.SharedJobCluster(where, scheduler="s", **own) as cluster:
+            say(host=cluster.submit()(), nodes=[[node.name, node.relay] for node in cluster.status().nodes])
+    """
+    node, program = (["--certfile", f"{kind}.pem", "--keyfile", f"{kind}.key"] for kind in ("node", "program"))
+    with TwoNetworks("b0", "b1") as farm:
+        authorities = {"node": Authority("nodes"), "program": Authority("programs")}
+        for host in ("s", "r", "b0", "b1", "u"):
+            for kind, authority in authorities.items():
+                authority.pair(host).write(farm[host].work, name=kind)
+        farm.secret = ""
+        kinds = [*(f"--node-{word[2:]}" if word[:2] == "--" else word for word in node)]
+        kinds += [*(f"--cluster-{word[2:]}" if word[:2] == "--" else word for word in program)]
+        scheduler = farm.scheduler(*kinds)
+        wrong = farm.relay(*program, ready="waits for the scheduler")
+        assert "a relay needs the node credential of this scheduler" in wrong.err
+        assert "(ours is from program.pem)" in wrong.err
+        wait_until(
+            lambda: "was turned away: a relay needs the node credential" in scheduler.err, "its owner reads it", 10
+        )
+        wrong.signal(signal.SIGTERM)
+        assert wrong.wait() == 0
+        relay = farm.relay(*node, "--cafile", "node.pem")
+        farm.joins("b0", *node)
+        stranger = farm.joins("b1", *program, ready="cannot join")
+        assert "has a certificate of another cluster than ours (from program.pem)" in stranger.err
+        wait_until(lambda: "was turned away: " in relay.err and "of another cluster" in relay.err, relay.err, 10)
+        user = farm.client("u", where)
+        assert user.wait_for("host") == "b0"
+        assert user.get("nodes") == [["b0", "r"]]
+        user.wait()
 
 
 def test_a_private_scheduler_takes_a_relay_too() -> None:

@@ -115,7 +115,7 @@ COMMON = [
         "other:9999",
         "unreachable",
         "nobody listens at other:9999 (192.168.3.13): connection refused",
-        "is `lightwork node` running there, and does it listen on port 9999?",
+        "is the node, relay or scheduler running there, and does it listen on port 9999?",
     ),
     Wrong(
         "gone",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,7 @@ def test_before_its_hours_a_node_is_not_to_be_had(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+@pytest.mark.slow
 def test_its_hours_end_while_jobs_run(tmp_path: Path) -> None:
     async def story() -> None:
         rules = HouseRules(hours=hours(-10, 3, 12))
@@ -112,14 +114,69 @@ def test_hours_are_told_from_elsewhere(tmp_path: Path) -> None:
             minute = now() // 60
             scheduler.say(SetPolicy((minute + 60) % 1440, (minute + 120) % 1440), b"")
             await scheduler.until(lambda: scheduler.beats and scheduler.beats[-1].unwilling)
-            scheduler.say(SetPolicy((minute - 5) % 1440), b"")  # only the start
+            scheduler.say(SetPolicy((minute - 5) % 1440, (minute + 120) % 1440), b"")
             await scheduler.until(lambda: not scheduler.beats[-1].unwilling)
+            scheduler.say(SetPolicy((minute + 60) % 1440), b"")  # until when?
+            await scheduler.until(lambda: any(isinstance(other, NodeNotice) for other in scheduler.others))
+            assert "both start and stop are needed" in str(scheduler.others)
+            assert not scheduler.beats[-1].unwilling
+            scheduler.others.clear()
             scheduler.say(SetPolicy(0, 1500), b"")
             await scheduler.until(lambda: any(isinstance(other, NodeNotice) for other in scheduler.others))
             assert "there is no minute 1500" in str(scheduler.others)
             scheduler.say(SetPolicy(3, 3), b"")  # none any more
             await until(lambda: "service hours all day" in lines.text)
             one.duty.stop()
+
+    asyncio.run(story())
+
+
+def test_what_is_told_comes_in_place_of_the_owners_hours_until_it_is_unsaid(tmp_path: Path) -> None:
+    async def story() -> None:
+        rules = HouseRules(hours=hours(-3600, 3600, 7200))
+        async with station(tmp_path / "n", where(tmp_path), rules=rules) as (one, address, lines):
+            one.duty.start()
+            scheduler = RemoteScheduler(beat_s=0.2)
+            await scheduler.dial(address)
+            minute = now() // 60
+            scheduler.say(SetPolicy((minute + 5) % 1440), b"")  # the rest is its owner's
+            await scheduler.until(lambda: scheduler.beats and scheduler.beats[-1].unwilling)
+            scheduler.say(SetPolicy(), b"")
+            await scheduler.until(lambda: not scheduler.beats[-1].unwilling)
+            assert f"told from elsewhere: service hours {rules.hours}" in lines.text
+            said = lines.text.count("told from elsewhere")
+            for _ in range(2):  # the same again, as after a restart of the scheduler
+                scheduler.say(SetPolicy(), b"")
+            scheduler.say(SetPolicy(3, 3), b"")
+            await until(lambda: "service hours all day" in lines.text)
+            assert lines.text.count("told from elsewhere") == said + 1
+            one.duty.stop()
+
+    asyncio.run(story())
+
+
+def released(scheduler: RemoteScheduler, client: str) -> bool:
+    return client in str(scheduler.released)
+
+
+def test_a_word_about_clients_counts_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with station(tmp_path / "n", where(tmp_path)) as (one, address, _lines):
+            over: list[str] = []
+            one.duty.on_served = over.append
+            scheduler = RemoteScheduler("s1")
+            await scheduler.dial(address)
+            computation = function(nap)
+            for client in ("ada", "bob"):
+                scheduler.say(SetPolicy(clients=2, word=7), b"")  # told again is not said again
+                scheduler.prepare(computation, client)
+                scheduler.release(client)
+                await scheduler.until(partial(released, scheduler, client))
+            await until(lambda: over)
+            assert over[0] == "it has served 2 clients, as it was told"
+            scheduler.say(SetPolicy(clients=-1, word=8), b"")
+            scheduler.say(SetPolicy(clients=0, word=9), b"")
+            await until(lambda: len(over) > 1)
 
     asyncio.run(story())
 

@@ -9,6 +9,8 @@ import os
 import pytest
 
 from lightwork.node.service.blobs import BlobError, Blobs, check_path
+from lightwork.node.service.directories import Directories
+from lightwork.node.service.job_directories import JobDirectories
 from lightwork.node.service.spool import Spool
 from lightwork.wire.messages import Computation, File, JobOptions
 from lightwork.wire.outcome import CANCELLED, RETURNED, encode_fields
@@ -145,6 +147,25 @@ def test_outputs_come_through_the_spool(tmp_path):
 def test_only_the_spool_is_served(tmp_path, name):
     with pytest.raises(SourceFailed):
         Spool(tmp_path).source(name, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are none")
+def test_nobody_waits_at_pipes_that_jobs_have_left(tmp_path):
+    """Where jobs write, they may write what they like: in the spool, and beside their directories."""
+    directories = Directories(tmp_path)
+    directories.make()
+    jobs, spool = JobDirectories(directories, Blobs(directories.blobs)), Spool(directories.spool)
+    (directories.spool / "5").mkdir()
+    for name in ("new1", "new2.name", "names"):
+        os.mkfifo(directories.spool / "5" / name)
+    os.mkfifo(directories.jobs / "5.note")
+    with pytest.raises(OSError, match="no plain file"):
+        spool.sent(5, "a", directories.spool / "5" / "new1")
+    with pytest.raises(OSError, match="no plain file"):
+        spool.sent_before(5)
+    with pytest.raises(OSError, match="no plain file"):
+        spool.collect_again(5, jobs, ())
+    assert jobs.outputs_before(5) == ()
 
 
 def send(name):

@@ -22,7 +22,7 @@ from lightwork.node.service.slices import BYTES_MAX, ROWS_MAX
 from lightwork.node.service.stale import settle
 from lightwork.wire.messages import Computation, Died, Ended, File, JobOptions, Returned, Started, encode
 from lightwork.wire.outcome import ENVELOPE, UNSENDABLE, decode_outcome
-from lightwork.wire.shared_file import RECORD, RECORD_TAIL
+from tests.node.ring_writer import written
 from tests.node.scheduler_double import arguments, function, node
 from tests.node.test_files import file
 
@@ -166,9 +166,9 @@ def test_a_result_whose_files_are_gone_is_no_result(tmp_path):
     directories = Directories(tmp_path / "n")
     directories.make()
     ring = Ring(directories.ring(1))
-    for number, token in enumerate((7, 8)):
-        RECORD.pack_into(ring._records, number * RECORD.size, token, 1, 1, 0, 0, 0)
-    ring._words[RECORD_TAIL] = 2
+    with written(ring.path) as writer:
+        for token in (7, 8):
+            assert writer.put(token, 1, 1, 0, b"")
     ring.close()
     directories.job(8).mkdir()
     news = [message for message, _ in asyncio.run(settle(directories, sys.executable))]

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from lightwork.model.errors import StartFailed
 from lightwork.node.service import gpus
+from lightwork.node.service.blobs import Blobs
 from lightwork.node.service.cached import Cached
 from lightwork.node.service.house_rules import HouseRules
+from lightwork.node.service.incoming_blob import IncomingBlob, Stream
 from lightwork.wire.messages import Computation, JobOptions
 from lightwork.wire.outcome import RAISED, RETURNED, encode_fields
 from tests.node.scheduler_double import arguments, function, node, setup_of
@@ -199,6 +202,26 @@ def test_the_cache_keeps_to_its_quota(tmp_path: Path) -> None:
             assert left == {file("a.bin", bytes([number]) * 1_000).digest for number in (2, 3)}
 
     asyncio.run(story())
+
+
+def test_a_client_that_lies_about_a_size_neither_empties_the_cache_nor_fills_it(tmp_path: Path) -> None:
+    one, other, third = (file(name, name.encode() * 1_000) for name in "abc")
+    for here in (one, other):
+        (tmp_path / here.digest).write_bytes(b"x" * 1_000)
+    blobs = Blobs(tmp_path, quota=2_500)
+    for size in (10**12, -(10**12)):
+        asyncio.run(blobs.have([replace(one, size=size)], Nobody()))
+        assert {path.name for path in tmp_path.iterdir()} == {one.digest, other.digest}
+    (tmp_path / third.digest).write_bytes(b"x" * 1_000)
+    asyncio.run(blobs.have([third], Nobody()))
+    assert {path.name for path in tmp_path.iterdir()} == {one.digest, third.digest}
+
+
+class Nobody:
+    """All that is asked for is here."""
+
+    def fetch(self, kind: str, name: str, sink: IncomingBlob) -> Stream:
+        raise AssertionError(name)
 
 
 # --- the module of its owner ---

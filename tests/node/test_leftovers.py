@@ -16,8 +16,8 @@ from lightwork.node.service.ring import Ring
 from lightwork.node.service.stale import settle
 from lightwork.wire.messages import Died, Ended
 from lightwork.wire.outcome import APART
-from lightwork.wire.shared_file import RingWriter
 from tests.node.lone import MB
+from tests.node.ring_writer import written
 from tests.node.scheduler_double import alive
 from tests.node.station_double import until
 
@@ -26,10 +26,9 @@ def test_a_value_in_a_file_outlives_its_agent(tmp_path):
     directories = Directories(tmp_path)
     directories.make()
     ring = Ring(directories.ring(1))
-    writer = RingWriter(ring._view)
-    for token in (5, 6):
-        assert writer.put(token, 1, 1, APART, b"")
-    writer.words.release()
+    with written(ring.path) as writer:
+        for token in (5, 6):
+            assert writer.put(token, 1, 1, APART, b"")
     ring.close()
     (directories.spool / "5").mkdir()
     (directories.spool / "5" / "value").write_bytes(b"saved")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from lightwork.cli.up_command import Up, up
 from lightwork.config.hosts_file import Host
 from lightwork.model.errors import UserError
 from lightwork.pools import scripts, wheel
@@ -88,11 +89,21 @@ def test_a_host_is_no_option() -> None:
 
 
 def test_a_script_takes_any_value_as_it_is() -> None:
-    script = scripts.start(["--label", "a=it's $HOME `x`"], {"LIGHTWORK_SECRET": "a'b\nc"}, python="/no such/python")
+    script = scripts.start(["--label", "a=it's $HOME `x`"], {"LIGHTWORK_SECRET": "a'b\nc"})
     shown = script.replace('exec "$python" -m lightwork', "printf '<%s>'; printenv LIGHTWORK_SECRET; printf '<%s>'")
     shown = shown.replace("find_python || exit $?", ":")
     done = subprocess.run(["sh", "-s"], input=shown, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("<>a'b\nc\n<node><--label><a=it's $HOME `x`><--single><--detach>")
+
+
+def test_an_interpreter_may_lie_below_a_name_with_blanks(tmp_path: Path) -> None:
+    python = tmp_path / "our own" / "py*thon"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\ncase "$1" in -c) exit 0;; *) printf "<%s>" "$@";; esac\n')
+    python.chmod(0o700)
+    script = scripts.start(["--name", "a"], {}, python=str(python))
+    done = subprocess.run(["sh", "-s"], input=script, capture_output=True, text=True, check=True)
+    assert done.stdout == "<-m><lightwork><node><--name><a><--single><--detach>"
 
 
 def test_no_interpreter_and_no_lightwork_are_told_apart(tmp_path: Path) -> None:
@@ -100,12 +111,17 @@ def test_no_interpreter_and_no_lightwork_are_told_apart(tmp_path: Path) -> None:
     assert subprocess.run(["sh", "-s"], input=bare, text=True, check=False).returncode == scripts.NO_LIGHTWORK
     nothing = bare.replace("sys.version_info < (3, 11)", "True")
     assert subprocess.run(["sh", "-s"], input=nothing, text=True, check=False).returncode == scripts.NO_PYTHON
+    named = scripts.start([], {}, python="/no/such/python")
+    assert subprocess.run(["sh", "-s"], input=named, text=True, check=False).returncode == scripts.NOT_THAT_PYTHON
 
 
 def test_what_a_node_told() -> None:
     told = "node a listens\nit goes on as process 4711: `kill 4711` stops it; its log is /home/ann/x.log\n"
     assert (scripts.process_of(told), scripts.log_of(told)) == (4711, "/home/ann/x.log")
     assert scripts.process_of("error: no") == 0
+    warned = "warning: jobs run as root\nwarning: nobody listens at a:9700; tried again every 2 s, later less often\n"
+    assert scripts.trouble_of(warned + told) == "nobody listens at a:9700; tried again every 2 s, later less often"
+    assert scripts.trouble_of(told) == ""
     assert scripts.running_process("error: node a runs here already as process 12") == 12
 
 
@@ -125,6 +141,13 @@ def test_what_differs_is_stopped_and_started(tmp_path: Path) -> None:
     stop, start = farm.changes(wanted)
     assert [host.address for host in stop] == ["b", "c"]
     assert [host.address for host in start] == ["b", "d"]
+
+
+def test_two_nodes_of_one_name_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "hosts"
+    file.write_text("lab1:9701\nlab2\nlab1:9702\n")
+    with pytest.raises(UserError, match=r"hosts:3: the node would be called lab1, as that of line 1"):
+        up(Up(str(file), once=True))
 
 
 def test_each_is_told_and_only_what_went_well_is_noted(tmp_path: Path) -> None:

@@ -82,6 +82,7 @@ def test_it_goes_to_the_background_and_waits_for_its_scheduler(tmp_path: Path) -
     options = ("--scheduler", "127.0.0.1:1", "--listen", "127.0.0.1:0", "--name", "gate", "--no-discovery")
     status, out, err = relay(tmp_path, *options, "--store", tmp_path / "store", "--detach")
     assert status == 0
+    assert "warning: waits for the scheduler: nobody listens at 127.0.0.1:1" in err
     assert re.search(
         r"^relay gate for the scheduler at 127.0.0.1:1 listens at 127.0.0.1:\d+: lightwork node --join", out
     )

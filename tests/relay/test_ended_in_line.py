@@ -87,7 +87,7 @@ def test_of_the_relay() -> None:
     for uplink in (one, two):
         uplink.open(outer, turns)  # type: ignore[arg-type]
         uplink.passes(Passed(CONTROL, True), bytes(limits.CHANNEL_PIECE // 2))
-    one.close("its link is gone")
+    one.close()
     one.cut_off()
     assert one.best() is None
     packed = outer.next()

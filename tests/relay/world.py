@@ -8,6 +8,7 @@ async with World() as world:
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,12 @@ from lightwork.transport.endpoint import Listener, connect, listen
 from lightwork.transport.link import Batch, Link, Receiver
 from lightwork.transport.passing import PassingLink
 from lightwork.wire.dialogue import Check, accept
-from lightwork.wire.messages import PROTOCOL, Fetch, Hello
-from tests.transport.links import Recorder, until
+from lightwork.wire.messages import PROTOCOL, Assign, Fetch, Heartbeat, Hello, JobOptions, Load
+from tests.transport.links import Gather, Recorder, until
 
 SCHEDULER = Hello(PROTOCOL, "scheduler", "lab", "session of lab", lease_ms=10_000, beat_ms=100, epoch=3)
 RELAY = Hello(PROTOCOL, "relay", "gate", "identity of gate")
+BEAT = Heartbeat(1, [], [], Load())
 
 
 class Many(Recorder):
@@ -172,3 +174,22 @@ class World:
         link = await connect(self.relay_address, recorder, Hello(PROTOCOL, role, name, f"identity of {name}"))
         await until(lambda: len(self.scheduler.links) > known or self.scheduler.refused)
         return Node(self, name, link, recorder)
+
+
+def work(size: int) -> tuple[Assign, bytes]:
+    """Something to do, with an argument of so many bytes."""
+    return Assign("s", "d" * 32, [1], [size], JobOptions()), bytes(size)
+
+
+def digest_of(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def kept(world: World) -> set[str]:
+    return {path.name for path in (world.directory / "blobs").iterdir()}
+
+
+async def wanted(node: Node, digest: str, offset: int = 0) -> Gather:
+    sink = Gather(keep=True)
+    node.link.fetch("blob", digest, sink, offset)
+    return sink

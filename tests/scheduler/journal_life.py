@@ -16,7 +16,7 @@ from lightwork.scheduler.core.facts import Fact
 from lightwork.scheduler.core.ledger import Ledger
 from lightwork.scheduler.service.journal import Journal
 from lightwork.store.state_directory import StateDirectory
-from lightwork.wire.messages import Attempt, Computation, File, JobOptions, Wanted
+from lightwork.wire.messages import Attempt, Computation, File, JobOptions, SetPolicy, Wanted
 
 WAIT_S = 60.0
 
@@ -189,6 +189,10 @@ class Chance:
 
     def _hosts_said(self) -> Fact:
         chance = self.chance
-        action = chance.choice(["add", "remove", "drain", "resume", "group", "ungroup"])
+        action = chance.choice(["add", "remove", "drain", "resume", "group", "ungroup", "policy"])
         hosts = chance.sample(["a", "b", "lab*", "10.0.0.1", "@gpu", "*"], chance.randrange(1, 4))
-        return fact.HostsSaid(action, hosts, "gpu" if "group" in action else "", "bob@lab")
+        group = "gpu" if "group" in action else ""
+        policy = SetPolicy(
+            chance.choice((-1, 480)), clients=chance.choice((-2, 3)), word=chance.randrange(1, 9), slots=2
+        )
+        return fact.HostsSaid(action, hosts, group, "bob@lab", policy if action == "policy" else None)

@@ -42,6 +42,7 @@ def assert_shared(world: World, names: list[str], since_s: float = 0.0, **only: 
     assert all(abs(share - 1) < WITHIN for share in shares.values()), shares
 
 
+@pytest.mark.slow
 def test_eight_sessions_over_a_minute() -> None:
     names = list(WEIGHTS)
     world = world_of(names)
@@ -55,6 +56,7 @@ def test_eight_sessions_over_a_minute() -> None:
     assert sum(world.slot_time().values()) > 0.98 * MINUTE * 16, "slots were idle while jobs waited"
 
 
+@pytest.mark.slow
 def test_mixed_priorities_are_shared_among_equals() -> None:
     """Four sessions have urgent jobs for half a minute; others go on afterwards, and lost nothing of their share."""
     world = world_of(list(WEIGHTS))
@@ -117,6 +119,24 @@ def test_one_of_unknown_length_does_not_take_all() -> None:
     world.run(MINUTE)
     had = world.slot_time()
     assert had["s5"] > 0.15 * sum(had.values()), had
+
+
+@pytest.mark.parametrize("weight", [0.25, 1.0, 3.0])
+@pytest.mark.parametrize(("nodes", "short_ms"), [(4, 100), (4, 1000), (16, 100), (16, 2000)])
+def test_jobs_that_never_end_hold_half_as_much_again_as_their_share(nodes: int, short_ms: int, weight: float) -> None:
+    """Nobody could know. As docs/scheduler.md says."""
+    world = World(Core(), lambda session, number: (10**9 if session == "long" else short_ms) * MS_NS)
+    for node in range(nodes):
+        world.node(f"n{node}", 4)
+    world.client("short")
+    world.client("long", weight)
+    world.submit("short", 20_000)
+    world.run(5)
+    world.submit("long", 1_000)
+    world.run(30)
+    held = sum(row[0] == "long" for machine in world.machines.values() for row in machine.running.values())
+    due = 4 * nodes * weight / (1 + weight)
+    assert due / 2 <= held <= 1.5 * due + 1
 
 
 @pytest.mark.parametrize(("order", "first"), [("submitted", ["s2", "s1"]), ("oldest", ["s1", "s2"])])

@@ -11,8 +11,9 @@ from lightwork.config.limits import STREAM_CREDIT
 from lightwork.scheduler.core import commands as do
 from lightwork.scheduler.service.files import Files
 from lightwork.transport.files import BytesSource
-from lightwork.transport.link import Link, Refusal
+from lightwork.transport.link import Link
 from lightwork.wire import messages as say
+from lightwork.wire.streams import Refusal
 from tests.transport.links import Gather, Pair, Recorder, run, until
 
 DATA = random.Random(3).randbytes(4 * STREAM_CREDIT)

@@ -48,10 +48,17 @@ def test_a_policy_goes_to_the_node() -> None:
     async def work(house: House) -> None:
         _, node = await house.furnish()
         watcher = await house.join(BOB)
-        policy = say.SetPolicy(480, 1080, 1090, 3)
+        policy = say.SetPolicy(480, 1080, 1090, 3, slots=1)
         answer = await watcher.ask(lambda number: say.ChangeHosts(number, "policy", ["a"], policy=policy))
         assert answer.nodes == ["a"]
-        await until(lambda: policy in node.messages)
+        await until(lambda: any(isinstance(message, say.SetPolicy) for message in node.messages))
+        [told] = [message for message in node.messages if isinstance(message, say.SetPolicy)]
+        assert told == say.SetPolicy(480, 1080, 1090, 3, told.word)
+        assert told.word, "by it a node knows that it was told before"
+        assert say.SetSlots(1) in node.messages
+        [shown] = (await watcher.ask(say.AskHosts)).hosts
+        hours = {"service_start": "08:00", "service_stop": "18:00", "service_end": "18:10"}
+        assert shown.policy == {**hours, "serve": 3, "slots": 1}
 
     story(work)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from hypothesis import HealthCheck, given, settings, strategies as st
+from msgspec.structs import replace
 
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.refusals import behind, excluded
-from lightwork.wire.messages import Computation
+from lightwork.wire.messages import Computation, SetPolicy
 from tests.scheduler.test_properties import ACTIONS, WELL, World
 
 WORDS = ("a", "b", "c", "a*", "*", "@g", "@own")
@@ -21,6 +22,7 @@ class Lab(World):
         self.epochs: dict[str, int] = {}
         self.preparations: list[do.Prepare] = []
         self.unwilling: dict[str, str] = {}
+        self.told: dict[str, SetPolicy] = {}
 
     def obey(self, command: do.Command) -> list[on.Event]:
         state = self.core.state
@@ -29,6 +31,9 @@ class Lab(World):
             assert excluded(node) is None
             for number in command.numbers:
                 assert behind(node, session, session.jobs[number].group) is None
+        if isinstance(command, do.SetPolicy):
+            self.told[command.node] = replace(command.policy, clients=-2, word=0)
+            return []
         if isinstance(command, do.Prepare):
             self.preparations.append(command)
             return []
@@ -52,6 +57,12 @@ class Lab(World):
         group = choose(("g", "own")) if action in ("group", "ungroup") else ""
         hosts = [choose(WORDS) for _ in range(self.random.randint(1, 3))]
         self.feed(on.HostsChanged("", 0, action, hosts, group, self.random.random() < 0.3, "bob"))
+
+    def policy_is_said(self) -> None:
+        choose = self.random.choice
+        start, stop = choose((-1, 480, 600)), choose((-1, 600))
+        policy = SetPolicy(start, stop, choose((-1, 660)), choose((-2, -1, 0, 3)), slots=choose((None, -1, 0, 1, 9)))
+        self.feed(on.HostsChanged("", 0, "policy", [choose(WORDS)], by="bob", policy=policy))
 
     def computation_is_updated(self) -> None:
         session = self.any_session()
@@ -85,10 +96,14 @@ class Lab(World):
     def heal(self) -> None:
         """Everybody is welcome again."""
         self.feed(on.HostsChanged("", 0, "add", list(WORDS)), on.HostsChanged("", 0, "resume", ["*"]))
+        self.feed(on.HostsChanged("", 0, "policy", ["*"], policy=SetPolicy(0, 0, slots=100)))
         self.things_are_prepared()
         for node in self.core.state.nodes.values():
             assert not node.drained_by and not node.removed_by
         super().heal()
+        for name, node in self.core.state.nodes.items():
+            assert self.told[name] == SetPolicy(0, 0, -2)
+            assert node.slots == node.offered
 
     def settle(self) -> None:
         for _ in range(100):
@@ -104,6 +119,7 @@ class Lab(World):
 SOME = [
     *ACTIONS,
     *[Lab.hosts_change] * 3,
+    Lab.policy_is_said,
     *[Lab.computation_is_updated] * 2,
     Lab.readiness_is_awaited,
     Lab.node_is_unwilling,

@@ -158,7 +158,7 @@ def test_a_session_has_no_more_of_a_node_than_its_cap() -> None:
     it.node("a", 4)
     it.client("s")
     it.client("t")
-    it.core.state.sessions["s"].shares["a"].cap = 1
+    it.core.state.sessions["s"].cap("a", 1)
     it.submit("s", 50)
     it.submit("t", 2)
     assert sum(key[0] == "s" for key in where(it)) == 1

@@ -204,7 +204,7 @@ class Lab:
     def cap_changes(self) -> None:
         session, name = self.any_session(), self.any_node()
         if session and name:
-            self.core.state.sessions[session].shares[name].cap = self.chance.choice((0, 1, 2))
+            self.core.state.sessions[session].cap(name, self.chance.choice((0, 1, 2)))
             self.core.state.queue.reconsider()
 
     def node_works(self) -> None:
@@ -278,8 +278,8 @@ def right_and_explained(seed: int, steps: list[int], order: str) -> None:
     for step in steps:
         ACTIONS[step](lab)
     for session in lab.core.state.sessions.values():
-        for share in session.shares.values():
-            share.cap = 0
+        for name in session.shares:
+            session.cap(name, 0)
     lab.core.state.queue.reconsider()
     lab.settle()
     waiting = {name: len(session.jobs) for name, session in lab.core.state.sessions.items() if session.jobs}

@@ -204,7 +204,9 @@ class World:
     def things_are_prepared(self) -> None:
         preparing, self.preparing = self.preparing, []
         for node, session, computation in preparing:
-            if node in self.up:
+            if node in self.broken.difference(self.up):  # it says so when it is back, if its claim goes on
+                self.preparing.append((node, session, computation))
+            elif node in self.up:
                 self.feed(on.ComputationReady(node, session, computation))
 
     def any_node(self) -> str | None:

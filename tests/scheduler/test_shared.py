@@ -11,7 +11,7 @@ from lightwork.scheduler.core.check import check
 from lightwork.scheduler.core.core import Core
 from lightwork.scheduler.core.host_list import hosts
 from lightwork.scheduler.core.shares import Use
-from lightwork.wire.messages import Computation, Wanted
+from lightwork.wire.messages import Computation, JobOptions, Wanted
 from tests.scheduler.durable_core import DurableCore
 
 F = Computation("f", "function", "f")
@@ -28,6 +28,11 @@ class World:
 
     def feed(self, *events: on.Event) -> list[Any]:
         commands = self.core.feed(events, 0)
+        assert check(self.state) == []
+        return commands
+
+    def later(self, now_s: int) -> list[Any]:
+        commands = self.core.feed([on.TimePassed()], now_s * 1_000_000_000)
         assert check(self.state) == []
         return commands
 
@@ -141,3 +146,50 @@ def test_a_node_is_offered_when_it_is_known_what_it_has() -> None:
     durable.crash(0, 0)
     assert offers(feed(on.ClientJoined("s", incarnation=1, lasting=True))) == [], "it is not back yet"
     assert offers(feed(on.NodeJoined("a", 4, "a", shares_memory=False, identity="ia", era="e1", adopting=True))) == [4]
+
+
+def _dialled(commands: list[Any]) -> list[str]:
+    return [one.address for one in commands if isinstance(one, do.Dial)]
+
+
+def test_what_a_session_had_named_goes_with_it() -> None:
+    """Nobody else is told of it, the node that it brought is free again, and who is not there is dialled no more."""
+    world = World()
+    world.state.listening = "lab:9700"
+    wanted = on.NodesWanted("s", 1, [Wanted("b"), Wanted("typo")])
+    assert _dialled(world.feed(wanted)) == ["tcp:b:9701", "tcp:typo:9701"]
+    world.feed(on.NodeJoined("b", 1, "10.0.0.2", via="tcp:b:9701", shares_memory=False))
+    said = world.feed(on.NodeUnreached("tcp:typo:9701", "unreachable", "nobody knows typo"))
+    world.feed(on.JobsSubmitted("t", "f", 0, [b"x"], JobOptions(where='name == "c"', wait_for_nodes=True)))
+    told = {one.session: one.text for one in [*said, *world.later(1), *world.later(5)] if isinstance(one, do.Warn)}
+    assert told["s"] == "nobody knows typo"
+    assert "cannot start" in told["t"]
+    assert "typo" not in told["t"]
+    world.feed(on.CloseAsked("s"), on.SessionReleased("a", "s"), on.SessionReleased("b", "s"))
+    assert "s" not in world.state.sessions
+    assert [one.node for one in world.later(6) if isinstance(one, do.HangUp)] == ["b"]
+    world.feed(on.NodeUnreached("tcp:typo:9701", "unreachable", "nobody knows typo"))
+    assert _dialled(world.later(9)) == []
+    assert [one.address for one in world.state.prospects] == ["tcp:b:9701"], "where it would be found"
+    assert _dialled(world.feed(on.NodesWanted("t", 2, [Wanted("typo")]))) == ["tcp:typo:9701"]
+
+
+def test_a_node_that_another_session_or_its_owner_wishes_for_stays() -> None:
+    world = World()
+    world.feed(on.NodesWanted("s", 1, [Wanted("b"), Wanted("c")]), on.NodesWanted("t", 1, [Wanted("b")]))
+    world.feed(on.HostsChanged("t", 2, "add", ["c"], by="ann@lab"))
+    for name in "bc":
+        world.feed(on.NodeJoined(name, 1, f"{name}.lab", via=f"tcp:{name}:9701", shares_memory=False))
+    world.feed(on.CloseAsked("s"), *(on.SessionReleased(name, "s") for name in "abc"))
+    assert not any(isinstance(one, do.HangUp) for one in world.later(1))
+    assert sorted(world.state.nodes) == ["a", "b", "c"]
+
+
+def test_nobody_is_warned_that_none_has_joined_while_all_is_well() -> None:
+    world = World()
+    world.state.listening = "lab:9700"
+    told = world.feed(on.NodesWanted("s", 1, [Wanted("b")]), on.NodeLost("a", left=True))
+    told += world.feed(on.NodeJoined("b", 1, "10.0.0.2", via="tcp:b:9701", shares_memory=False))
+    told += world.feed(on.JobsSubmitted("s", "f", 0, [b"x"]))
+    assert world.state.nodes["b"].attempts
+    assert [one.text for one in [*told, *world.later(5)] if isinstance(one, do.Warn)] == []

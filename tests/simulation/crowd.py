@@ -17,7 +17,6 @@ from msgspec.structs import replace
 
 from lightwork.scheduler.core.host_rules import ADD, DRAIN, REMOVE, RESUME
 from lightwork.scheduler.core.nodes import Node
-from lightwork.scheduler.core.updates import Step
 from lightwork.wire import messages as say
 from tests.simulation import plan
 from tests.simulation.client import Client
@@ -92,11 +91,6 @@ class CrowdedWorld(World):
             super().start_client(name)
         else:
             self.clock.at(self.began_ns + self.starts_ns[name], None, self.start_client, name)
-
-    def steps_of(self, session: str) -> dict[str, Step]:
-        """Its updates that are still the latest of their kind."""
-        record = self.scheduler.core.state.sessions.get(session) if self.scheduler is not None else None
-        return {} if record is None else record.steps.latest
 
     # --- what is drawn ---
 

@@ -192,3 +192,14 @@ def test_a_file_that_cannot_be_made_leaves_nothing(tmp_path: Path):
     with pytest.raises((OSError, ValueError, OverflowError)):
         Arena.create(1 << 62, directory=str(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there are no seals")
+def test_who_has_its_descriptor_cannot_cut_it_off():
+    """Jobs have it; a store beyond its end would kill the agent and its clients."""
+    arena = Arena.create(1 << 20)
+    for size in (0, 2 << 20):
+        with pytest.raises(PermissionError):
+            os.ftruncate(arena.descriptor, size)
+    arena.view(0, 4)[:] = b"here"
+    arena.close()

@@ -28,6 +28,15 @@ def test_a_missing_file_fails_when_it_is_read(tmp_path):
     source.close()
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are none")
+def test_nobody_waits_at_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    source = FileSource(tmp_path / "pipe")
+    with pytest.raises(OSError, match="pipe is no plain file"):
+        source.read(1)
+    source.close()
+
+
 def test_bytes_from_an_offset():
     source = BytesSource(b"0123456789", 5)
     assert [bytes(source.read(3)) for _ in range(3)] == [b"567", b"89", b""]

@@ -109,7 +109,7 @@ class Shared:
         self.path = path
         with path.open("r+b") as file:
             self.view = memoryview(mmap.mmap(file.fileno(), sf.FILE_SIZE))
-        sf.initialise(self.view)
+        sf.words_of(self.view)[sf.WORD_MAGIC] = sf.MAGIC
         self.ring = RingReader(self.view)
         self.words = self.ring.words
 

@@ -3,6 +3,7 @@
 this process                                  python -m lightwork node|scheduler --detached ...
   | <--- stdout: log PATH -------------------- |   it has its name, and with that a log; what it says now goes there
   | <--- line TEXT --------------------------- |   what is to be shown here
+  | <--- trouble TEXT ------------------------ |   whom it joins it did not reach; it tries again
   | <--- up PID ------------------------------ |   now it works: we leave
   |      end of file instead ----------------- |   it failed: why is in the log, or was said on our stderr
 """
@@ -45,6 +46,8 @@ def start(arguments: list[str], what: str = "node") -> int:
             print(rest, flush=True)
         elif word == "hint":
             output.say(f"hint: {rest}")
+        elif word == "trouble":
+            output.warning(rest)
         elif word == "up":
             output.say(f"it goes on as process {rest}: `kill {rest}` stops it; its log is {log}")
             return 0
@@ -92,9 +95,11 @@ class Report:
         self._tell(f"hint {text}")
         output.say(f"hint: {text}")
 
-    def up(self) -> None:
-        """Who started us may go."""
+    def up(self, trouble: str = "") -> None:
+        """Who started us may go. `trouble`: what is in the log, and should not be there alone."""
         if self._line >= 0:
+            if trouble:
+                self._tell(f"trouble {trouble}")
             self._tell(f"up {os.getpid()}")
             os.close(self._line)
             self._line = -1

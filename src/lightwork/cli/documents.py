@@ -111,6 +111,7 @@ def host(one: HostStatus) -> dict[str, Any]:
         "groups": list(one.groups),
         "by": one.by,
         "text": one.text,
+        "policy": one.policy,
     }
 
 

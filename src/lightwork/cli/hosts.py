@@ -74,6 +74,22 @@ def resume(hosts: tuple[str, ...], **given: Any) -> int:
     return _change("resume", hosts, given)
 
 
+@hosts.command("set")
+@_HOSTS
+@click.option("--slots", type=int, metavar="N", help="So many jobs run at once there; -1: on all slots but one.")
+@click.option("--service-start", metavar="TIME", help="From then on they take jobs, each day: 20:00, by their clock.")
+@click.option("--service-stop", metavar="TIME", help="From then on they take none; the same as start: at any time.")
+@click.option("--service-end", metavar="TIME", help="Then those that run are ended, and run elsewhere.")
+@click.option("--serve", type=click.IntRange(-1), metavar="N", help="So many clients more; 0: leave now; -1: any.")
+@watching.options
+def set_(hosts: tuple[str, ...], slots: int | None, serve: int | None, **given: Any) -> int:
+    """Say how nodes there are to work; what is not given stays as it was."""
+    from lightwork.cli import hosts_command
+
+    hours = {name: given.pop(name) for name in hosts_command.HOURS}
+    return watching.told(lambda: hosts_command.set_policy(watching.split(given), hosts, hours, serve, slots))
+
+
 @hosts.command()
 @_GROUP
 @_HOSTS

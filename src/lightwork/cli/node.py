@@ -26,10 +26,18 @@ Exit status: 0 stopped in order, 1 ended or cannot start, 2 wrong usage.
 
 @click.command(epilog=_EPILOG)
 @click.option("--listen", metavar="HOST:PORT", help="Where to listen; * is all addresses.  [*:9701]")
-@click.option("--join", metavar="HOST:PORT", help="Dial this scheduler, again and again, instead of listening.")
+@click.option(
+    "--join", metavar="HOST:PORT", help="Dial this scheduler or relay, again and again, instead of listening."
+)
 @click.option("--slots", type=int, metavar="N", help="So many jobs run at once; -1: all cores but one.  [cores]")
 @click.option("--name", metavar="NAME", help="What the node is called.  [the host's name]")
-@click.option("--label", "labels", multiple=True, metavar="NAME=VALUE", help="Shown to clients as `node.labels`.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="For where='label.NAME == \"VALUE\"', and node.labels.",
+)
 @click.option("--python", "pythons", multiple=True, metavar="PATH", help="A further interpreter for jobs.")
 @click.option(
     "--nice",
@@ -50,6 +58,7 @@ Exit status: 0 stopped in order, 1 ended or cannot start, 2 wrong usage.
 @click.option("--job-user", metavar="NAME", help="Who jobs run as, if root starts the node.")
 @click.option("--max-file-size", metavar="SIZE", help="Refuse larger files, to and from jobs: 500M, 2G.")
 @click.option("--cache-quota", metavar="SIZE", help="So much of files that nobody uses now is kept.  [16G]")
+@click.option("--directory", metavar="DIR", help="Where it keeps all files, its own and those of jobs.  [/var/tmp]")
 @click.option("--clean", is_flag=True, help="First remove what an earlier such node left; --serve 0: only that.")
 @click.option("--secret-file", metavar="FILE", help="Where the secret is; readable by you alone.")
 @click.option("--certfile", metavar="FILE", help="Use your own certificate instead of a secret.")

@@ -41,6 +41,7 @@ class Options:
     job_user: str | None = None
     max_file_size: str | None = None
     cache_quota: str | None = None
+    directory: str | None = None
     clean: bool = False
     single: bool = False
     stop: bool = False
@@ -119,6 +120,7 @@ def _serve(options: Options) -> int:
         weak_secret=options.weak_secret,
         client_shutdown=options.client_shutdown,
         single=options.single,
+        base=options.directory or "",
         station=station,
     )
     if not options.job_user:
@@ -130,19 +132,21 @@ def _serve(options: Options) -> int:
 
 def _stop(options: Options) -> int:
     from lightwork.node.service import stopping
+    from lightwork.node.service.base import base_of
 
     name = options.name or paths.node_name()
-    stopped = stopping.stop(name, output.say, now=options.now)
+    stopped = stopping.stop(name, output.say, now=options.now, base=base_of(options.directory or ""))
     output.say(f"node {name} is stopped" if stopped else f"no node {name} of yours runs here")
     return 0
 
 
 def _clean(options: Options) -> bool:
     """What an earlier node of this name has left goes. Whether that was all."""
+    from lightwork.node.service.base import base_of
     from lightwork.node.service.clean_up import clean_up
 
-    name = options.name or paths.node_name()
-    for line in clean_up(name, node_rules.rules(options).user):
+    name, user = options.name or paths.node_name(), node_rules.rules(options).user
+    for line in clean_up(name, user, base_of(options.directory or "", user)):
         output.say(line)
     return options.serve == 0
 
@@ -191,7 +195,7 @@ def arguments(options: Options) -> list[str]:
     words += [word for label in options.labels for word in ("--label", label)]
     words += [word for path in options.pythons for word in ("--python", _absolute(path))]
     words += ["--nice", str(options.nice)] if options.nice != Options.nice else []
-    for name in ("secret_file", "certfile", "keyfile", "cafile"):
+    for name in ("secret_file", "certfile", "keyfile", "cafile", "directory"):
         if value := getattr(options, name):
             words += [f"--{name.replace('_', '-')}", os.path.abspath(os.path.expanduser(value))]
     words += node_rules.words(options)
@@ -219,5 +223,5 @@ class Foreground:
         """What else its owner should know."""
         output.say(f"hint: {text}")
 
-    def up(self) -> None:
-        """It works, or tries to join."""
+    def up(self, trouble: str = "") -> None:
+        """It works, or tries to join; the log has said what is wrong."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lightwork.cli import documents, output
 from lightwork.cli.table import Column, table, width_of
 from lightwork.cli.watching import Where, all_of, heading, show_json
-from lightwork.kit.text import size
+from lightwork.kit.text import listed, size
 from lightwork.model.resources import shown
 from lightwork.wire.messages import NodeStatus
 
@@ -28,7 +28,8 @@ COLUMNS = (
 
 def run(where: Where, group: str) -> int:
     """The exit status."""
-    answers, status = all_of(where, lambda watcher: [one for one in watcher.hosts().nodes if _is_in(one, group)])
+    found_all, status = all_of(where, lambda watcher: watcher.hosts().nodes)
+    answers = [(found, [one for one in told if _is_in(one, group)]) for found, told in found_all]
     if where.as_json:
         show_json(
             {"schedulers": [found._asdict() | {"nodes": list(map(documents.node, told))} for found, told in answers]}
@@ -39,8 +40,13 @@ def run(where: Where, group: str) -> int:
         if told:
             print(table(COLUMNS, [_row(one) for one in sorted(told, key=lambda one: one.name)], width_of()))
         else:
-            output.say(f"no nodes in group {group}" if group else "no nodes")
+            output.say(f"no nodes in group {group}{_instead(found_all[number][1])}" if group else "no nodes")
     return status
+
+
+def _instead(nodes: list[NodeStatus]) -> str:
+    groups = sorted({group for node in nodes for group in node.groups})
+    return f"; there are nodes in {listed(groups, 20)}" if groups else ""
 
 
 def _is_in(one: NodeStatus, group: str) -> bool:

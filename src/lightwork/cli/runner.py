@@ -16,7 +16,7 @@ from lightwork.client.job import Job
 from lightwork.client.shared import SharedJobCluster
 from lightwork.client.waiting import speak_through
 from lightwork.kit.text import count
-from lightwork.model.errors import ClusterError, LightworkError, UserError
+from lightwork.model.errors import CannotBePlaced, ClusterError, LightworkError, UserError
 from lightwork.model.states import JobState
 
 PIPE_CLOSED = 141  # what a shell reports of a program that died of SIGPIPE
@@ -109,18 +109,23 @@ class _Runner:
         output.write(sys.stderr, job.stderr_bytes)
         if job.status is not JobState.FINISHED:
             self._failed += 1
-            line = report.failure(job.id, words, job.node or "", _reason(job), job.stderr_bytes)
-            output.error(line, hint=self._hint(words))
+            error = _error(job)
+            reason = str(error.args[0]).partition("\n")[0] if error is not None else job.status.name.lower()
+            line = report.failure(job.id, words, job.node or "", reason, job.stderr_bytes)
+            output.error(line, hint=self._hint(error, words))
         elif job.dropped[0]:
             self._failed += 1
             output.error(report.incomplete(job.id, words, "stdout", job.dropped[0]), hint="--output-limit keeps more")
 
-    def _hint(self, words: list[str]) -> str:
+    def _hint(self, error: LightworkError | None, words: list[str]) -> str:
         """Said once: what newcomers run into first."""
-        here = report.only_here(words, self._options.files)
-        if not here or self._hinted:
+        misplaced = isinstance(error, CannotBePlaced)
+        here = "" if misplaced else report.only_here(words, self._options.files)
+        if self._hinted or not (misplaced or here):
             return ""
         self._hinted = True
+        if misplaced:
+            return "ask for less, or for another node; --wait-for-nodes waits for one that may come"
         return f"jobs do not run in this directory; send {here} with -f, or give its full path"
 
 
@@ -214,10 +219,10 @@ def _printed(job: Job) -> int:
     return len(job.stdout_bytes) + len(job.stderr_bytes)
 
 
-def _reason(job: Job) -> str:
-    """Why it did not end well, in one line."""
+def _error(job: Job) -> LightworkError | None:
+    """Why it did not end well."""
     try:
         job.get()
     except LightworkError as error:
-        return str(error.args[0]).partition("\n")[0]
-    return job.status.name.lower()
+        return error
+    return None

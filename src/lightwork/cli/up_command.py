@@ -14,7 +14,7 @@ from lightwork.kit.text import count
 from lightwork.model.errors import UserError
 from lightwork.pools import wheel
 from lightwork.pools.farm import UP, Farm, Outcome
-from lightwork.pools.record import load, name_of
+from lightwork.pools.record import check_names, load, name_of
 from lightwork.pools.ssh import Ssh
 from lightwork.security.credential import Credential, check_reach, find
 from lightwork.security.secret import VARIABLE
@@ -50,7 +50,7 @@ class Down:
 def up(options: Up) -> int:
     """Start what is missing, stop what is too much; then follow the file. The exit status."""
     path = Path(options.file)
-    wanted = read(path)
+    wanted = _read(path)
     scheduler = options.scheduler or wanted.scheduler
     farm = Farm(
         Ssh(options.ssh_command),
@@ -101,6 +101,8 @@ class _Screen:
             output.error(f"{name}: {what}: {outcome.text}", hint=outcome.hint)
         else:
             print(f"{name}: {outcome.text}", flush=True)
+            if outcome.trouble:
+                output.warning(f"{name}: {outcome.trouble}")
 
 
 def _bring_about(farm: Farm, wanted: HostsFile, screen: _Screen) -> list[Outcome]:
@@ -118,7 +120,7 @@ def _follow(path: Path, farm: Farm, screen: _Screen, wanted: HostsFile) -> None:
         if stamp != seen:
             seen = stamp
             try:
-                wanted = read(path)
+                wanted = _read(path)
             except UserError as error:
                 output.error(f"{error.args[0]}; what was there before stays", hint=error.hint)
                 continue
@@ -126,6 +128,13 @@ def _follow(path: Path, farm: Farm, screen: _Screen, wanted: HostsFile) -> None:
             continue
         tried = now
         _bring_about(farm, wanted, screen)
+
+
+def _read(path: Path) -> HostsFile:
+    """UserError: no nodes can be made of it."""
+    found = read(path)
+    check_names(path, found.hosts)
+    return found
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

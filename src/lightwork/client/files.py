@@ -14,9 +14,9 @@ from typing import Protocol
 
 from lightwork.model.errors import ClusterError
 from lightwork.transport.files import BytesSource, FileSink, FileSource
-from lightwork.transport.link import Refusal, Sink
+from lightwork.transport.link import Sink
 from lightwork.wire.messages import File
-from lightwork.wire.streams import Source
+from lightwork.wire.streams import Refusal, Source
 
 
 class Fetcher(Protocol):

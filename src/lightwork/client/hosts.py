@@ -36,7 +36,7 @@ class HostControl:
     _network: networking.Network
 
     def hosts(self) -> list[HostStatus]:
-        """The machines that the scheduler knows, connected or not: name, address, state, groups, by, text."""
+        """The machines that the scheduler knows, connected or not: name, address, state, groups, by, text, policy."""
         return self._hosts().hosts
 
     def add_hosts(self, hosts: Machine | Iterable[Machine], *, group: str = "") -> list[str]:
@@ -97,21 +97,26 @@ class HostControl:
         service_stop: str | None = None,
         service_end: str | None = None,
         serve: int | None = None,
+        slots: int | None = None,
     ) -> list[str]:
-        """Tell their nodes when to serve. None: as it was.
+        """How their nodes are to work, for all. None: as it was.
 
         service_start   "HH:MM", by the clock there: jobs may begin from then on
         service_stop    no new jobs from then on; those that run go on. The same as service_start: at any time
         service_end     those that still run are ended, and run elsewhere
-        serve           so many clients more, then they leave; 0: now; -1: any number
+        serve           so many clients more, then they leave; 0: those that are there now; -1: any number
+        slots           so many are used, at most all that a node has; negative: so many are left free
         """
         if serve is not None and (isinstance(serve, bool) or not isinstance(serve, int) or serve < -1):
             raise UserError(f"serve={serve!r} must be a number of clients, or -1 for any number.")
+        if slots is not None and (isinstance(slots, bool) or not isinstance(slots, int)):
+            raise UserError(f"slots={slots!r} must be a whole number.")
         policy = SetPolicy(
             _minutes("service_start", service_start),
             _minutes("service_stop", service_stop),
             _minutes("service_end", service_end),
             -2 if serve is None else serve,
+            slots=slots,
         )
         return self._change("policy", names_of(hosts), policy=policy)
 

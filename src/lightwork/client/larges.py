@@ -18,8 +18,7 @@ from lightwork.model.errors import ArenaFull
 from lightwork.payload.gather import LargePayload
 from lightwork.store.arena import default_capacity
 from lightwork.transport.files import BytesSource
-from lightwork.transport.link import Refusal
-from lightwork.wire.streams import Source
+from lightwork.wire.streams import Refusal, Source
 
 
 class Larges:

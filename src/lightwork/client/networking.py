@@ -145,12 +145,12 @@ def check_reach(
     from lightwork.security import credential as credentials
 
     if credential is None:
-        from lightwork.security.secret import VARIABLE, secret_path
+        from lightwork.security.secret import NONE_YET, VARIABLE, secret_path
 
         raise UserError(
             f"{what or f'node {host!r}'} is on the network, and there is no credential: neither secret=, secret_file= "
             f"or certfile=, nor {VARIABLE} in the environment, nor {secret_path()}.",
-            hint="run `lightwork secret --save` here, and paste the line that it prints on the other machines",
+            hint=NONE_YET,
         )
     from lightwork.transport.address import join_host_port
 

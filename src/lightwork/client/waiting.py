@@ -77,8 +77,8 @@ def sentence(began: float, subject: str, status: Status | None) -> str:
     nodes = [f"{node.name} ({node.busy} of {node.slots} slots busy)" for node in status.nodes]
     where = f" on {count(len(nodes), 'node')}: {listed(nodes)}" if nodes else "; there is no node"
     reasons = status.waiting[:REASONS_MAX]
-    if not nodes:
-        found = [tried(one) for one in status.attempted]
+    if not status.running:
+        found = [tried(one) for one in status.attempted if one.text or not nodes]
         reasons = reasons + [text for text in found if text not in reasons][:REASONS_MAX]
     return "\n  ".join([f"{head}: {' and '.join(states)}{where}", *reasons])
 

@@ -51,7 +51,7 @@ def check(path: str | Path) -> Checked:
             problems.append(_stranger(line, name, KNOWN, "table" if isinstance(said, dict) else "table or key"))
     hosts, wrong = hosts_file.hosts_of(found)
     problems += wrong
-    secrets = _secrets(found, found.data, ())
+    secrets = _secrets(found)
     lines = {problem.line for problem in secrets}  # what else is wrong there would repeat them
     problems = secrets + [problem for problem in problems if problem.line not in lines]
     return Checked(found.path, tables, hosts, sorted(set(problems)))
@@ -91,13 +91,18 @@ def _option(name: str) -> str:
     return f'{kind}-secret-file = "..."' if kind in ("node", "cluster") else 'secret-file = "..."'
 
 
-def _secrets(found: Document, said: Any, where: tuple[str | int, ...]) -> list[Problem]:
-    """Whatever looks like one, wherever it stands. It is not repeated."""
-    if isinstance(said, str) and _SECRET.search(said):
-        what = f"{where[-1]}: this is a secret, which does not belong into this file"
-        return [Problem(found.line(where), what, _NAME_A_FILE.format('secret-file = "..."'))]
-    parts = said.items() if isinstance(said, dict) else enumerate(said) if isinstance(said, list) else ()
-    return [problem for step, part in parts for problem in _secrets(found, part, (*where, step))]
+def _secrets(found: Document) -> list[Problem]:
+    """Whatever looks like one, wherever it stands, however deep. It is not repeated."""
+    problems = []
+    parts: list[tuple[tuple[str | int, ...], Any]] = [((), found.data)]
+    while parts:
+        where, said = parts.pop()
+        if isinstance(said, str) and _SECRET.search(said):
+            what = f"{where[-1]}: this is a secret, which does not belong into this file"
+            problems.append(Problem(found.line(where), what, _NAME_A_FILE.format('secret-file = "..."')))
+        steps = said.items() if isinstance(said, dict) else enumerate(said) if isinstance(said, list) else ()
+        parts += [((*where, step), part) for step, part in steps]
+    return problems
 
 
 def _absolute(value: Any, kind: Any, path: Path) -> Any:

@@ -52,6 +52,8 @@ def read(path: str | Path) -> Document:
         raise UserError(f"{path}:{line}: this is no TOML: {what[:1].lower()}{what[1:]}", hint=_QUOTES) from None
     except RecursionError:
         raise UserError(f"{path}: lists and tables are nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise UserError(f"{path}: this cannot be read: {error}") from None
     return Document(path, data, toml_lines.lines(text))
 
 

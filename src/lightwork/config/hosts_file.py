@@ -27,6 +27,7 @@ from msgspec import Meta
 from lightwork.config import document
 from lightwork.config.document import Document, Problem
 from lightwork.config.words import words_of
+from lightwork.model.errors import UserError
 
 TOML = ".toml"
 HOSTS_MAX = 100_000
@@ -42,7 +43,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     address: Annotated[str, Meta(min_length=1, max_length=255)]
     port: Port = 0
     name: str = ""  # of its node; "": that of the host
-    user: str = ""  # for ssh
+    user: Annotated[str, Meta(pattern=r"^([A-Za-z0-9_][A-Za-z0-9._@\\-]*)?\$?$", max_length=255)] = ""  # for ssh
     ssh_port: Port = 0
     groups: tuple[Word, ...] = ()
     labels: dict[Word, str] = {}
@@ -70,6 +71,8 @@ class HostsFile(msgspec.Struct):
 def read(path: Path) -> HostsFile:
     """TOML if its name ends in .toml, else plain lines. UserError: with the file and the line."""
     path = Path(path).expanduser()
+    if path.exists() and not path.is_file():  # a pipe would let us wait for ever
+        raise UserError(f"cannot read {path}: it is no plain file")
     if path.suffix.lower() != TOML:
         hosts, problems = plain(path)
         document.raise_first(path, problems)
@@ -169,7 +172,7 @@ def plain(path: Path) -> tuple[list[Host], list[Problem]]:
 
 _AS = "a line is HOST or HOST:PORT, and a comment begins with #"
 _BRACKETS = re.compile(r"\[([^\[\]\s]+)\](?::(\d+))?")
-_NAME = re.compile(r"([^\s:\[\]/@,;\"'=]+)(?::(\d+))?")
+_NAME = re.compile(r"((?!-)[^\s:\[\]/@,;\"'=`$|&<>(){}\\]+)(?::(\d+))?")  # nothing that a shell could make more of
 
 
 def split(text: str) -> tuple[str, int]:

@@ -2,7 +2,8 @@
 
 runtime   sockets and token files        $XDG_RUNTIME_DIR/lightwork, else /tmp/lightwork-UID
 state     journal, logs                  the user's state directory
-node      spool, cache, jobs of a node   /var/tmp/lightwork-UID/NAME: local to the machine, never a network home
+node      spool, cache, jobs of a node   /var/tmp/lightwork-UID/NAME: local to the machine, never a network home;
+                                         `lightwork node --directory` names another place than /var/tmp
 relay     files that it keeps            /var/tmp/lightwork-UID/.relays/NAME
 """
 
@@ -42,14 +43,15 @@ def state_directory() -> Path:
     return private(_user_directory("state"))
 
 
-def node_directory(name: str, *, shared: bool = False) -> Path:
-    """For one node's files. `shared`: jobs run as another user, who may pass through it to what is theirs."""
+def node_directory(name: str, *, shared: bool = False, base: Path | None = None) -> Path:
+    """For one node's files. `shared`: jobs run as another user, who may pass through it to what is theirs; `base`: the
+    directory that its owner has named for all that."""
     check_node_name(name)
     if shared:
-        return _passable(_passable(Path("/var/tmp") / f"lightwork-{user_tag()}.jobs") / name)
-    if sys.platform == "win32" or not os.path.isdir("/var/tmp"):
+        return _passable(_passable((base or Path("/var/tmp")) / f"lightwork-{user_tag()}.jobs") / name)
+    if base is None and (sys.platform == "win32" or not os.path.isdir("/var/tmp")):
         return private(private(_user_directory("nodes")) / name)
-    return private(private(Path("/var/tmp") / f"lightwork-{user_tag()}") / name)
+    return private(private((base or Path("/var/tmp")) / f"lightwork-{user_tag()}") / name)
 
 
 def relay_directory(name: str) -> Path:
@@ -138,7 +140,7 @@ def _is_ours(path: Path) -> bool:
 def _check_owner(path: Path) -> None:
     status = os.lstat(path)
     if not stat.S_ISDIR(status.st_mode):
-        raise StartFailed(f"{path} is no directory", hint="remove it")
+        raise StartFailed(f"{path} is no directory", hint="name another, or remove it")
     if sys.platform == "win32" or not hasattr(os, "getuid"):
         return
     if status.st_uid != os.getuid():

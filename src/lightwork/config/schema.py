@@ -76,6 +76,7 @@ class NodeTable(_Credential):
     job_user: Annotated[Text, _says("the user of the jobs, if the node runs as root")] | None = None
     max_file_size: Annotated[Size, _says("of one file that a job brings")] | None = None
     cache_quota: Annotated[Size, _says("of all files that are kept")] | None = None
+    directory: Annotated[str, _path("where it keeps all files; /var/tmp")] | None = None
     client_shutdown: Annotated[bool, _says("jobs may stop the node")] | None = None
     single: Annotated[bool, _says("not beside a node of the same name")] | None = None
 

@@ -26,13 +26,14 @@ _LINES = 5  # of what a machine said, when nothing else is known
 
 
 class Outcome(NamedTuple):
-    """What became of one machine; `failed`: in words, "": it went well."""
+    """What became of one machine; `trouble`: why a node that is up has joined nobody yet."""
 
     host: Host
     wanted: str  # UP or DOWN
     text: str
     failed: bool = False
     hint: str = ""
+    trouble: str = ""
 
 
 Tell = Callable[[Outcome], None]
@@ -111,7 +112,8 @@ class Farm:
         done = self._ssh.run(host, script, INSTALL_S if self._wheel[0] else START_S)
         process = scripts.process_of(done.err)
         if done.status == 0 and process:
-            return Outcome(host, UP, f"up as process {process}, log {scripts.log_of(done.err)}"), process
+            text = f"up as process {process}, log {scripts.log_of(done.err)}"
+            return Outcome(host, UP, text, trouble=scripts.trouble_of(done.err)), process
         if process := scripts.running_process(done.err):
             return Outcome(host, UP, f"was up already as process {process}"), process
         return _failure(host, UP, done), 0
@@ -149,6 +151,9 @@ def options_of(host: Host) -> list[str]:
 def _failure(host: Host, wanted: str, done: Done) -> Outcome:
     if done.why:
         return Outcome(host, wanted, done.why, failed=True, hint=done.hint)
+    if done.status == scripts.NOT_THAT_PYTHON:
+        hint = "it is what the file says (python =); or leave it out"
+        return Outcome(host, wanted, f"there is no interpreter {host.python}", failed=True, hint=hint)
     if done.status == scripts.NO_PYTHON:
         text, hint = "there is no Python 3.11 or later", 'name one: python = "/path/to/python3.11"'
         return Outcome(host, wanted, text, failed=True, hint=hint)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
 
 from lightwork.config import paths
 from lightwork.config.hosts_file import Host
+from lightwork.model.errors import UserError
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -56,6 +58,18 @@ def load(file: Path) -> Record:
 def name_of(host: Host) -> str:
     """What its node is called."""
     return host.name or re.sub(r"[^A-Za-z0-9._-]+", "-", host.address).strip("-.")
+
+
+def check_names(file: Path, hosts: Iterable[Host]) -> None:
+    """UserError: two nodes would be called the same."""
+    found: dict[str, Host] = {}
+    for host in hosts:
+        first = found.setdefault(name_of(host), host)
+        if first is not host:
+            raise UserError(
+                f"{file}:{host.line}: the node would be called {name_of(host)}, as that of line {first.line}",
+                hint='give each a name of its own: name = "..." below [[host]]',
+            )
 
 
 def _path_of(name: str) -> Path:

@@ -6,10 +6,11 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 
-NO_PYTHON, NO_LIGHTWORK = 91, 92  # statuses of ours
+NO_PYTHON, NO_LIGHTWORK, NOT_THAT_PYTHON = 91, 92, 93  # statuses of ours
 OWN = "$HOME/.local/share/lightwork/env"  # where --install puts it
 _PROCESS = re.compile(r"it goes on as process (\d+)")
 _RUNNING = re.compile(r"runs here already as process (\d+)")
+_TROUBLE = re.compile(r"^warning: (.+; tried again .+)$", re.MULTILINE)
 _LOG = re.compile(r"its log is (.+)$", re.MULTILINE)
 _HEAD = """\
 set -u
@@ -18,10 +19,10 @@ cd /
 own="{own}"
 python={python}
 find_python() {{
-  for one in $python "$own/bin/python" python3 python3.13 python3.12 python3.11; do
+  for one in "$python" "$own/bin/python" python3 python3.13 python3.12 python3.11; do
     if "$one" -c 'import lightwork.cli.main' >/dev/null 2>&1; then python=$one; return 0; fi
   done
-  for one in $python python3 python3.13 python3.12 python3.11; do
+  for one in "$python" python3 python3.13 python3.12 python3.11; do
     if "$one" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
       python=$one
       return {missing}
@@ -30,6 +31,7 @@ find_python() {{
   return {none}
 }}
 """
+_NAMED = 'if [ -n "$python" ] && ! "$python" -c "" >/dev/null 2>&1; then exit {wrong}; fi\n'
 _FOUND = "find_python || exit $?\n"
 _INSTALL = """\
 find_python
@@ -53,7 +55,8 @@ def start(
     """Start a node in the background. `wheel`: its file name and base64 text, to be installed if Lightwork is not."""
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
     install = _INSTALL.format(none=NO_PYTHON, missing=NO_LIGHTWORK, wheel=wheel[0], data=wheel[1])
-    return _head(python) + (install if wheel[0] else _FOUND) + exports + _call(["node", *words, "--single", "--detach"])
+    found = _NAMED.format(wrong=NOT_THAT_PYTHON) + (install if wheel[0] else _FOUND)
+    return _head(python) + found + exports + _call(["node", *words, "--single", "--detach"])
 
 
 def stop(name: str, *, now: bool, python: str = "") -> str:
@@ -76,6 +79,12 @@ def running_process(told: str) -> int:
 def log_of(told: str) -> str:
     """The log that it told."""
     found = _LOG.search(told)
+    return found[1] if found else ""
+
+
+def trouble_of(told: str) -> str:
+    """Why it has not joined yet; "": nothing is wrong."""
+    found = _TROUBLE.search(told)
     return found[1] if found else ""
 
 

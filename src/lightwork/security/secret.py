@@ -20,6 +20,10 @@ from lightwork.security import private_file
 
 VARIABLE = "LIGHTWORK_SECRET"
 PREFIX = "lw-"
+NONE_YET = (
+    "`lightwork secret --save` makes one; if the other machines have one, "
+    "take that: `lightwork secret --read --save`, and paste it"
+)
 MOST = 8  # secrets in one file: the one that signs, and others that are still accepted
 
 _SYMBOLS = "0123456789abcdefghjkmnpqrstvwxyz"

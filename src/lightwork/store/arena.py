@@ -120,11 +120,13 @@ class Arena:
         capacity = (capacity or default_capacity()) // GRANULE * GRANULE
         path = ""
         if sys.platform == "linux" and not directory:
-            descriptor = os.memfd_create("lightwork-arena", os.MFD_CLOEXEC)
+            descriptor = os.memfd_create("lightwork-arena", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         else:
             descriptor, path = tempfile.mkstemp(prefix="arena-", dir=directory or None)
         try:
             os.truncate(descriptor, capacity)
+            if not path:
+                _seal(descriptor)
             return cls(descriptor, path, keep=keep)
         except BaseException:
             os.close(descriptor)
@@ -182,6 +184,14 @@ class Arena:
         self._memory = memoryview(b"")
         os.close(self.descriptor)
         self.descriptor = -1
+
+
+def _seal(descriptor: int) -> None:
+    """Its size is for ever: a job that cut it off would kill all who have it mapped."""
+    if sys.platform == "linux":
+        import fcntl
+
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
 
 
 def _hole_puncher(mapping: mmap.mmap | None) -> Callable[[int, int], object] | None:

@@ -7,7 +7,7 @@
 
 What a node does not take waits here, in its own link: at most limits.CHANNEL_CREDIT of it is under way or in the relay.
 Of that the last part is not for bulk, so that a file for a slow node does not stand in the way of its jobs; signs of
-life wait for no credit.
+life wait for no credit, unless there are very many (of a node that asks and does not read).
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class ChannelLink(Link):
         if self._over:
             return None
         talk = self._talk
-        if talk.has_urgent:
+        if talk.has_urgent and self._credit > -CHANNEL_PIECE:
             return URGENT
         if talk.has_control:
             return CONTROL if self._credit > 0 else None
@@ -214,9 +214,10 @@ class Channels:
     def _opened(self, opened: ChannelOpened) -> None:
         if opened.channel <= self._last:
             raise ProtocolError(f"ChannelOpened: {opened.channel} was used already")
-        if len(self._open) >= CHANNELS_MAX:
-            raise ProtocolError(f"ChannelOpened: more than {CHANNELS_MAX:,} channels at once")
         self._last = opened.channel
+        if len(self._open) >= CHANNELS_MAX:  # the relay has told the node why; others must not suffer for it
+            self.send(ChannelClosed(opened.channel))
+            return
         channel = self._open[opened.channel] = ChannelLink(self, opened, self._check)
         channel.arrived(b"".join(encode_frame(opened.hello)))
 
@@ -248,6 +249,3 @@ class Channels:
         where = host_of(self.outer.address) or self.outer.address
         for channel in list(self._open.values()):
             channel.ended(broken(f"relay {channel.relay} at {where}: {why}"))
-
-    def __len__(self) -> int:
-        return len(self._open)

@@ -6,6 +6,7 @@ A file is read and written in pieces of 64 KB between other work: a stream in me
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -30,7 +31,7 @@ class FileSource:
     def read(self, size: int) -> bytes:
         """The next bytes of the file."""
         if self._file is None:
-            self._file = open(self._path, "rb", buffering=0)
+            self._file = open_plain(self._path)
             self._file.seek(self._offset)
         return self._file.read(size)
 
@@ -38,6 +39,25 @@ class FileSource:
         """Close the file."""
         if self._file is not None:
             self._file.close()
+
+
+def open_plain(path: str | Path) -> BinaryIO:
+    """To read it. OSError: it is no plain file. (Where a job may write, it may put a pipe: one would wait for ever.)"""
+    file = open(path, "rb", buffering=0, opener=_open_at_once)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(f"{path} is no plain file")
+    return file
+
+
+def read_plain(path: str | Path) -> bytes:
+    """All of it, likewise."""
+    with open_plain(path) as file:
+        return file.read()
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 class BytesSource:

@@ -17,7 +17,7 @@ from lightwork.model.errors import LightworkError, LinkBroken
 from lightwork.wire.dialogue import Dialogue, Feeder
 from lightwork.wire.frames import Buffer, Frame
 from lightwork.wire.messages import Chunk, Goodbye, Hello, Message
-from lightwork.wire.streams import Source, SourceFailed
+from lightwork.wire.streams import Source
 
 Batch: TypeAlias = list[Frame]  # (message, body), in order
 
@@ -56,20 +56,6 @@ class Sink(Protocol):
 
     def fail(self, reason: str) -> None:
         """The rest will not come."""
-
-
-class Refusal:
-    """A source that answers a Fetch with an error, for who must return a source; else `Link.refuse`."""
-
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
-
-    def read(self, size: int) -> bytes:
-        """Nothing but the reason."""
-        raise SourceFailed(self._reason)
-
-    def close(self) -> None:
-        """Nothing was opened."""
 
 
 class Link(ABC):

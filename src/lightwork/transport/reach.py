@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Sequence
 
-from lightwork.config.ports import SCHEDULER
+from lightwork.config.ports import NODE, RELAY, SCHEDULER
 from lightwork.config.timers import CONNECT_S
 from lightwork.kit.text import listed
 from lightwork.model.errors import (
@@ -130,8 +130,10 @@ def _hint(kind: str, host: str, port: int, numbers: list[str]) -> str:
         return f"here, {host} is the name of this machine's own loopback address: see /etc/hosts"
     if kind == "refused":
         if port == SCHEDULER:
-            return "is `lightwork scheduler`, or a program with JobCluster(..., listen=...), running there?"
-        return f"is `lightwork node` running there, and does it listen on port {port}? it says so when it starts"
+            there = "is `lightwork scheduler`, or a program with JobCluster(..., listen=...), running there?"
+            return f"{there} a relay has port {RELAY}"
+        what = "`lightwork node`" if port == NODE else "the node, relay or scheduler"
+        return f"is {what} running there, and does it listen on port {port}? it says so when it starts"
     if kind in ("silence", "host"):
         return f"is it on, and in this network (`ping {host}`)? does its firewall let TCP port {port} in?"
     if any(number.startswith("fe80:") and "%" not in number for number in numbers):

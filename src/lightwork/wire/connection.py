@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from lightwork.config.limits import WRITE_MAX
+from lightwork.config.limits import PONGS_MAX, WRITE_MAX
 from lightwork.wire.dialogue import Check, Dialogue, accept
 from lightwork.wire.frames import Buffer, Frame, FrameReader, encode_frame
 from lightwork.wire.messages import Hello, Message, Ping, Pong
@@ -117,6 +117,8 @@ class Connection(Dialogue):
         super()._drop_output()
 
     def _put(self, message: Message, body: Buffer = b"") -> None:
+        if type(message) is Pong and len(self._urgent) >= PONGS_MAX:  # who does not read gets no answers either
+            return
         items, size = self._pack(message, body)
         (self._urgent if type(message) in URGENT else self._control).extend(items)
         self.queued_bytes += size

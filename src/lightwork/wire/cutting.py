@@ -20,6 +20,7 @@ from lightwork.wire.messages import Chunk, Credit, Fetch, Ping, Pong
 
 URGENT, CONTROL, BULK = range(3)
 WHOLE_MAX = 128 << 10  # a frame up to this size comes whole
+PIECE_COST = 256  # bytes that a piece takes in memory beside its own: small ones may be many
 _FIRST = 14  # bytes that tell what a frame is: its prefix, and the tag behind the longest way to begin an array
 
 
@@ -67,7 +68,8 @@ class FrameCutter:
         return out
 
     def _cut(self, view: memoryview, out: list[Cut]) -> None:
-        at = run = 0  # whole control frames from `run` to `at` have not been given out yet
+        at = run = 0  # whole frames of one lane from `run` to `at` have not been given out yet
+        run_lane = CONTROL
         end = len(view)
         while at < end:
             if self._missing:
@@ -81,13 +83,15 @@ class FrameCutter:
                 break
             tag = _tag_of(view, at) if self._greeted else 0
             lane = _LANES.get(tag, CONTROL)
-            alone = lane != CONTROL or tag in _ALONE or size > end - at or not self._greeted
+            alone = lane == BULK or tag in _ALONE or size > end - at or not self._greeted
             self._greeted = True
+            if run < at and (alone or lane != run_lane):
+                out.append(Cut(run_lane, view[run:at]))
+                run = at
             if not alone:
+                run_lane = lane
                 at += size
                 continue
-            if run < at:
-                out.append(Cut(CONTROL, view[run:at]))
             if size > end - at:
                 self._missing = size
             else:
@@ -95,7 +99,7 @@ class FrameCutter:
                 at += size
             run = at
         if run < at:
-            out.append(Cut(CONTROL, view[run:at]))
+            out.append(Cut(run_lane, view[run:at]))
         self._rest += view[at:]
 
     def _measure(self, view: memoryview) -> int:
@@ -133,14 +137,14 @@ class Lanes:
     __slots__ = ("_lanes", "midst", "size")
 
     def __init__(self) -> None:
-        self.size = 0  # bytes
+        self.size = 0  # bytes, as they are in memory
         self.midst = False  # a large frame has begun to leave
         self._lanes: tuple[deque[Cut], deque[Cut], deque[Cut]] = (deque(), deque(), deque())
 
     def put(self, cut: Cut) -> None:
         """The bytes are kept as they are, and must not change."""
         self._lanes[cut.lane].append(cut)
-        self.size += len(cut.data)
+        self.size += len(cut.data) + PIECE_COST
 
     def best(self) -> int | None:
         """The lane that `take` takes from; None: nothing can leave now."""
@@ -155,11 +159,11 @@ class Lanes:
         cut = self._lanes[lane].popleft()
         if lane == CONTROL:
             self.midst = not cut.ends
-        self.size -= len(cut.data)
+        self.size -= len(cut.data) + PIECE_COST
         return cut.data
 
     def clear(self) -> None:
         """Nobody wants it any more."""
         for lane in self._lanes:
             lane.clear()
-        self.size = 0
+        self.size, self.midst = 0, False

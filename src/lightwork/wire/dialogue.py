@@ -158,9 +158,8 @@ class Dialogue:
         self._server.serve(stream, source)
 
     def refuse(self, stream: int, reason: str) -> None:
-        """No, or no more: the asker hears it at once, whatever its credit."""
-        if self._server.refuse(stream):
-            self.send(Chunk(stream, last=True, error=reason))
+        """No, or no more: the asker hears it next, whatever its credit."""
+        self._server.refuse(stream, reason)
 
     def ready(self, stream: int) -> None:
         """The source of a served stream, which had nothing, has something."""

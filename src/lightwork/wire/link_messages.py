@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
+
+from msgspec import Meta, Struct
 
 from lightwork.wire.nouns import Name
+
+Offset = Annotated[int, Meta(ge=0, le=1 << 62)]  # no file has more bytes
 
 
 class Hello(Struct, array_like=True, tag=1):
@@ -47,9 +51,9 @@ class Fetch(Struct, array_like=True, tag=4):
     token, a scheduler by the job's number). Askers count streams."""
 
     stream: int
-    kind: str
-    name: str
-    offset: int = 0
+    kind: Name
+    name: Name
+    offset: Offset = 0
 
 
 class Chunk(Struct, array_like=True, tag=5):

@@ -105,13 +105,16 @@ class AskOutput(Struct, array_like=True, tag=71):
 
 
 class SetPolicy(Struct, array_like=True, tag=72):
-    """What the node's owner lets it do, told from elsewhere: minutes since midnight there, -1: as it was; `clients` to
-    serve from now on, -1: any number, -2: as it was."""
+    """What the node's owner lets it do, told from elsewhere: minutes since midnight there, -1: as it was started with,
+    `service_end` -2: none; `clients` to serve from now on, -1: any number, -2: as it was. A `word` about clients that
+    is told again begins no new count. `slots`: so many are used, None: as it was; that the scheduler sees to."""
 
     service_start: int = -1
     service_stop: int = -1
     service_end: int = -1
     clients: int = -2
+    word: int = 0
+    slots: int | None = None
 
 
 class NodeReady(Struct, array_like=True, tag=80):

@@ -166,6 +166,7 @@ class HostStatus(Struct, array_like=True):
     groups: tuple[str, ...] = ()
     by: str = ""  # who drained or removed it
     text: str = ""  # what went wrong, for people
+    policy: dict[str, str | int] = {}  # what was said by `host_policy`, in its words: {"service_start": "20:00"}
 
 
 class Attempted(Struct, array_like=True, frozen=True):

@@ -103,7 +103,7 @@ class PassingConnection(Connection):
 
     def disown(self, stream: int) -> None:
         """This Fetch is to be passed on after all."""
-        self._server.refuse(stream)
+        self._server.drop(stream)
 
     def close(self, reason: str = "") -> None:
         """What waits still leaves, and nothing is taken any more. No goodbye: the scheduler says its own."""

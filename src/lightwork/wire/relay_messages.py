@@ -13,9 +13,13 @@ A channel's number is the relay's, never used again within one link.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Annotated
 
+from msgspec import Meta, Struct
+
+from lightwork.config.limits import RELAY_LEASE_MS_MAX
 from lightwork.wire.link_messages import Hello
+from lightwork.wire.nouns import Name
 
 
 class ChannelOpened(Struct, array_like=True, tag=10):
@@ -24,8 +28,8 @@ class ChannelOpened(Struct, array_like=True, tag=10):
 
     channel: int
     hello: Hello
-    address: str
-    lease_ms: int = 0
+    address: Name
+    lease_ms: Annotated[int, Meta(ge=0, le=RELAY_LEASE_MS_MAX)] = 0
 
 
 class ChannelFrames(Struct, array_like=True, tag=11):

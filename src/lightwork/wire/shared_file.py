@@ -2,7 +2,7 @@
 
 Named, in the node's machine-local directory, mapped by both: it outlives either, so that a death never takes a
 finished result along, and the started word says exactly which attempt to blame. The agent makes it (FILE_SIZE bytes,
-zeros, then `initialise`) before it sends FORK or SPAWN.
+zeros, then MAGIC) before it sends FORK or SPAWN.
 
     0        words (u64 each, one writer each)                                     WORDS_SIZE
     4096     RECORDS records of RECORD.size bytes: token, start, duration, position, length, status
@@ -65,11 +65,6 @@ INLINE_MAX = 256 * 1024  # larger outcomes go to the arena
 def words_of(view: memoryview) -> memoryview:
     """The words of a mapped file, to be indexed by the names above."""
     return view[:WORDS_SIZE].cast("Q")
-
-
-def initialise(view: memoryview) -> None:
-    """Make a fresh mapping of zeros a shared file."""
-    words_of(view)[WORD_MAGIC] = MAGIC
 
 
 class RingWriter:

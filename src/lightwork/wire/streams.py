@@ -43,6 +43,20 @@ class Source(Protocol):
         """Called once: after the end, or when nobody wants the rest."""
 
 
+class Refusal:
+    """A source that answers a Fetch with an error, for who must return a source; else `Link.refuse`."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def read(self, size: int) -> bytes:
+        """Nothing but the reason."""
+        raise SourceFailed(self._reason)
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
 class _Served:
     __slots__ = ("credit", "number", "queued", "source")
 
@@ -86,17 +100,32 @@ class Server:
     def ready(self, number: int) -> None:
         """A source that had nothing has something again."""
         stream = self._streams.get(number)
-        if stream is not None and stream.source is not None and stream.credit > 0 and not stream.queued:
+        if stream is not None and stream.source is not None and stream.credit > 0:
+            self._queue(stream)
+
+    def _queue(self, stream: _Served) -> None:
+        if not stream.queued:
             stream.queued = True
             self._turns.append(stream)
 
-    def refuse(self, number: int) -> bool:
-        """End a stream before its time, whether it was answered or not; False if it has ended already."""
+    def refuse(self, number: int, reason: str) -> None:
+        """Its next piece is its end, whatever its credit and whether it was answered or not.
+
+        Until the asker has taken that it counts as under way: who asks and does not read cannot ask for ever.
+        """
         stream = self._streams.get(number)
-        if stream is None:
-            return False
-        self._end(stream)
-        return True
+        if stream is None:  # it has ended already
+            return
+        if stream.source is not None:
+            stream.source.close()
+        stream.source = Refusal(reason)
+        self._queue(stream)
+
+    def drop(self, number: int) -> None:
+        """Another one answers it."""
+        stream = self._streams.get(number)
+        if stream is not None:
+            self._end(stream)
 
     def granted(self, credit: Credit) -> None:
         """The peer has room for more of a stream, or wants no more of it."""

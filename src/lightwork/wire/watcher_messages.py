@@ -89,7 +89,7 @@ class ChangeHosts(Struct, array_like=True, tag=103):
     resume   takes back an earlier `drain`
     group    put them into `group`, whichever others they are in
     ungroup  take them out of it
-    policy   tell them `policy` (node_messages.SetPolicy)
+    policy   from now on `policy` holds there, as far as it says something (node_messages.SetPolicy)
     `now`: what runs there is killed, and starts again elsewhere as after the death of a node (remove, drain).
     """
 

@@ -118,7 +118,7 @@ class Blobs:
         self._drafts += 1
         draft = path.with_name(f".{digest}.{self._drafts}")
         sink = self._coming[digest] = IncomingBlob(path, draft, file, lambda: self._coming.pop(digest))
-        sink.done.add_done_callback(lambda done: self._arrived(file, done))
+        sink.done.add_done_callback(lambda done: self._arrived(digest, done))
         sink.stream = fetching.fetch("blob", digest, sink)
         return sink
 
@@ -140,11 +140,16 @@ class Blobs:
         for file in files:
             with contextlib.suppress(FileNotFoundError):
                 os.utime(self.path(file.digest))
-                self._delete(self._cached.arrived(file.digest, file.size))
+                self._count(file.digest)
 
-    def _arrived(self, file: File, done: asyncio.Future[None]) -> None:
+    def _arrived(self, digest: str, done: asyncio.Future[None]) -> None:
         if not done.cancelled() and done.exception() is None:
-            self._delete(self._cached.arrived(file.digest, file.size))
+            self._count(digest)
+
+    def _count(self, digest: str) -> None:
+        """By its real size, whatever a client says of it."""
+        with contextlib.suppress(FileNotFoundError):
+            self._delete(self._cached.arrived(digest, self.path(digest).stat().st_size))
 
     def _delete(self, digests: Iterable[str]) -> None:
         """Out of the way now; a large file may take its time to go."""

@@ -24,24 +24,25 @@ from lightwork.node.service.station_home import LOCK_NAME
 OURS, OF_JOBS = ("blobs", "workers"), ("computations", "jobs", "spool")
 
 
-def clean_up(name: str, user: JobUser | None = None) -> list[str]:
-    """Do it; what was found, in lines for people. `user`: who its jobs run as. StartFailed: such a node lives."""
-    root = paths.node_directory(name, shared=user is not None)
+def clean_up(name: str, user: JobUser | None = None, base: Path | None = None) -> list[str]:
+    """Do it; what was found, in lines for people. `user`: who its jobs run as; `base`: where its owner wanted it.
+    StartFailed: such a node lives."""
+    root = paths.node_directory(name, shared=user is not None, base=base)
     locks = [Lock(root / LOCK_NAME), Lock(root / AGENT_LOCK)]
     try:
         for lock in locks:
-            _take(lock, name)
+            _take(lock, name, base)
         return _clean(root, user)
     finally:
         for lock in locks:
             lock.release()
 
 
-def _take(lock: Lock, name: str) -> None:
+def _take(lock: Lock, name: str, base: Path | None) -> None:
     try:
         lock.take()
     except StartFailed:
-        pid = process_of(name)
+        pid = process_of(name, base)
         hint = f"`kill {pid}` stops it; a second one at once" if pid else "stop it first"
         raise StartFailed(f"node {name} runs: it has left nothing yet", hint=hint) from None
 

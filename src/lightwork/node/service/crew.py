@@ -92,9 +92,10 @@ class Crew:
         return self._numbers
 
     def _ring(self, number: int) -> Ring:
-        ring = Ring(self._directories.ring(number), lasting=self.bonds is not None)
-        if self.rules.user is not None:
-            self.rules.user.give(ring.path)  # in a directory that is ours
+        user = self.rules.user
+        ring = Ring(self._directories.ring(number), lasting=self.bonds is not None, theirs=user is not None)
+        if user is not None:
+            user.give(ring.path)  # in a directory that is ours
         return ring
 
     # --- heard from links ---

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lightwork.node.core import events as on
 from lightwork.node.service.place_file import place_file
 from lightwork.node.service.written import tell_written
-from lightwork.transport.link import Link, Refusal
+from lightwork.transport.link import Link
 from lightwork.wire.channel import IN_ARENA_BIT
 from lightwork.wire.messages import (
     Ack,
@@ -31,7 +31,7 @@ from lightwork.wire.messages import (
     Stop,
     Welcome,
 )
-from lightwork.wire.streams import SourceFailed
+from lightwork.wire.streams import Refusal, SourceFailed
 
 if TYPE_CHECKING:
     from lightwork.node.service.agent import Agent

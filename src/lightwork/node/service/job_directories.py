@@ -17,6 +17,7 @@ from lightwork.node.core.dispatch import needs_directory
 from lightwork.node.service.blobs import Blobs, is_same
 from lightwork.node.service.directories import Directories, remove_tree
 from lightwork.node.service.job_user import theirs
+from lightwork.transport.files import read_plain
 from lightwork.wire.messages import File, JobOptions
 
 _decode_note = msgspec.msgpack.Decoder(tuple[tuple[str, ...], tuple[File, ...]]).decode
@@ -79,7 +80,7 @@ class JobDirectories:
     def outputs_before(self, token: int) -> tuple[str, ...]:
         """What a predecessor was to collect from this attempt's directory."""
         try:
-            outputs, files = _decode_note(self._note_of(token).read_bytes())
+            outputs, files = _decode_note(read_plain(self._note_of(token)))
         except (OSError, msgspec.DecodeError):  # it had no directory, or all is done, or it never ran
             return ()
         self._brought[token] = files

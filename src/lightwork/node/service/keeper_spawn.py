@@ -48,6 +48,8 @@ NO_ARENAS = Arenas()
 
 BELOW = "LIGHTWORK_BELOW"  # as in worker.boot: the variable that says below which agent a process runs
 
+# What a process was born with is found in its memory for ever, and that of all that are forked from it.
+_SECRETS = ("LIGHTWORK_SECRET",)
 _OF_OUR_OWN = ("PYTHONHOME", "PYTHONEXECUTABLE", "PYTHONPLATLIBDIR", "__PYVENV_LAUNCHER__")
 
 
@@ -58,8 +60,8 @@ def boot_path() -> str:
 
 
 def environment_under(python: str) -> dict[str, str]:
-    """The variables for a process of this interpreter: not those that say where the library of ours is."""
-    dropped = () if python == sys.executable else _OF_OUR_OWN
+    """The variables for a process of this interpreter: no secrets, and not those that say where our own library is."""
+    dropped = _SECRETS if python == sys.executable else _SECRETS + _OF_OUR_OWN
     return {name: value for name, value in os.environ.items() if name not in dropped} | {BELOW: mark()}
 
 

@@ -18,10 +18,10 @@ def note_process(directory: Path, pid: int) -> None:
     write_text(directory / PROCESS, f"{pid} {start_of(pid)}")
 
 
-def process_of(name: str) -> int:
-    """The pid of the node that is called so; 0: none runs."""
+def process_of(name: str, base: Path | None = None) -> int:
+    """The pid of the node that is called so; 0: none runs. `base`: of those whose owner has named this directory."""
     for shared in (False, True) if sys.platform != "win32" and os.geteuid() == 0 else (False,):
-        number, _, start = read_text(paths.node_directory(name, shared=shared) / PROCESS).partition(" ")
+        number, _, start = read_text(paths.node_directory(name, shared=shared, base=base) / PROCESS).partition(" ")
         if number.isdecimal() and lives(int(number), start):
             return int(number)
     return 0

@@ -10,10 +10,13 @@ import mmap
 import os
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TypeAlias
 
 from msgspec import Struct
 
+from lightwork.node.service.ring_file import Part, Words
 from lightwork.wire.channel import U64
 from lightwork.wire.outcome import KIND_MASK, REVOKED
 from lightwork.wire.shared_file import (
@@ -24,6 +27,7 @@ from lightwork.wire.shared_file import (
     CLAIM,
     ENDED,
     FILE_SIZE,
+    MAGIC,
     RECORD,
     RECORD_HEAD,
     RECORD_TAIL,
@@ -32,9 +36,11 @@ from lightwork.wire.shared_file import (
     REVOKE,
     STARTED,
     STARTED_NS,
-    initialise,
+    WORD_MAGIC,
     words_of,
 )
+
+_Parts: TypeAlias = tuple[memoryview | Words, memoryview | Part, memoryview | Part]
 
 
 class Records(Struct):
@@ -59,30 +65,39 @@ def _reserve(descriptor: int) -> None:
 
 
 class Ring:
-    """One shared file."""
+    """One shared file. `theirs`: it is to be another user's (ring_file.py)."""
 
-    def __init__(self, path: Path, create: bool = True, lasting: bool = False) -> None:
+    def __init__(self, path: Path, create: bool = True, lasting: bool = False, theirs: bool = False) -> None:
         self.path = path
         self.lasting = lasting
         self._closed = False
+        self._undo = ExitStack()
         flags = os.O_RDWR | os.O_CLOEXEC if hasattr(os, "O_CLOEXEC") else os.O_RDWR | getattr(os, "O_BINARY", 0)
         descriptor = os.open(path, flags | (os.O_CREAT | os.O_EXCL if create else 0), 0o600)
         try:
             if create:
                 _reserve(descriptor)
-            self._map = mmap.mmap(descriptor, FILE_SIZE)
+            self._words, self._records, self._bodies = (self._read_from if theirs else self._map)(descriptor)
         finally:
             os.close(descriptor)
-        self._view = memoryview(self._map)
-        self._words = words_of(self._view)
-        self._records = self._view[RECORDS_AT:BODY_AT]
-        self._bodies = self._view[BODY_AT:]
         if create:
-            initialise(self._view)
+            self._words[WORD_MAGIC] = MAGIC
         self._head, self._body_head = (
             self._words[RECORD_HEAD],
             self._words[BODY_HEAD],
         )  # of a lasting one, as we read it
+
+    def _map(self, descriptor: int) -> _Parts:
+        mapped = self._undo.enter_context(mmap.mmap(descriptor, FILE_SIZE))
+        view = self._undo.enter_context(memoryview(mapped))
+        parts = words_of(view), view[RECORDS_AT:BODY_AT], view[BODY_AT:]
+        for part in parts:
+            self._undo.enter_context(part)
+        return parts
+
+    def _read_from(self, descriptor: int) -> _Parts:
+        file = self._undo.enter_context(open(os.dup(descriptor), "r+b", buffering=0))
+        return Words(file), Part(file, RECORDS_AT), Part(file, BODY_AT)
 
     @property
     def tail(self) -> int:
@@ -111,7 +126,8 @@ class Ring:
         started, tail = self._words[STARTED], self._words[RECORD_TAIL]
         if not tail:
             return started
-        (last,) = U64.unpack_from(self._records, (tail - 1) % RECORDS * RECORD.size)
+        at = (tail - 1) % RECORDS * RECORD.size
+        (last,) = U64.unpack(self._records[at : at + U64.size])
         return 0 if last == started else started
 
     def revoke(self, serial: int) -> None:
@@ -138,7 +154,8 @@ class Ring:
             return []  # not the worker's own any more: `drain` will say so
         found = []
         for number in range(head, tail):
-            token, _, _, _, _, status = RECORD.unpack_from(self._records, number % RECORDS * RECORD.size)
+            at = number % RECORDS * RECORD.size
+            token, _, _, _, _, status = RECORD.unpack(self._records[at : at + RECORD.size])
             if status & KIND_MASK != REVOKED:
                 found.append(token)
         return found
@@ -177,11 +194,7 @@ class Ring:
     def close(self) -> None:
         """Unmap."""
         self._closed = True
-        self._words.release()
-        self._records.release()
-        self._bodies.release()
-        self._view.release()
-        self._map.close()
+        self._undo.close()
 
     def _read(self, at: int, count: int) -> Records:
         size = RECORD.size

@@ -24,7 +24,7 @@ from lightwork.node.service.blobs import check_size
 from lightwork.node.service.directories import remove_tree
 from lightwork.node.service.job_directories import JobDirectories
 from lightwork.node.service.job_user import JobUser, acting_as, theirs
-from lightwork.transport.files import FileSource
+from lightwork.transport.files import FileSource, open_plain, read_plain
 from lightwork.wire.messages import File
 from lightwork.wire.outcome import NAME_SUFFIX, NEW_FILE, VALUE_FILE
 from lightwork.wire.streams import SourceFailed
@@ -118,7 +118,7 @@ class Spool:
     def collect_again(self, token: int, jobs: JobDirectories, patterns: Iterable[str]) -> list[File]:
         """As `collect`, after somebody who may have been killed in the middle of it."""
         try:
-            names = msgspec.json.decode(self._names_of(token).read_bytes(), type=list[str])
+            names = msgspec.json.decode(read_plain(self._names_of(token)), type=list[str])
         except (FileNotFoundError, msgspec.DecodeError):  # it was not begun, or nothing was moved yet
             return self.collect(token, jobs, patterns)
         return self._collect(token, jobs.of(token), names)
@@ -154,7 +154,7 @@ class Spool:
         for named in sorted(home.glob(f"{NEW_FILE}*{NAME_SUFFIX}")):
             number = named.name[len(NEW_FILE) : -len(NAME_SUFFIX)]
             fresh, target = home / f"{NEW_FILE}{number}", home / f"s{number}"
-            path = os.fsdecode(named.read_bytes())
+            path = os.fsdecode(read_plain(named))
             if fresh.exists():
                 yield self.sent(token, path, fresh)
             elif target.exists():
@@ -199,7 +199,7 @@ def matching(directory: Path, patterns: Iterable[str]) -> Iterator[Path]:
 def describe(path: Path, name: str) -> File:
     """A file as messages speak of it."""
     digest = hashlib.blake2b(digest_size=16)
-    with open(path, "rb") as file:
+    with open_plain(path) as file:
         while piece := file.read(_PIECE):
             digest.update(piece)
         found = os.fstat(file.fileno())

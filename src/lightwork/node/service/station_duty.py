@@ -29,7 +29,7 @@ from lightwork.wire.messages import SetPolicy
 if TYPE_CHECKING:
     from lightwork.node.service.station import Station
 
-ANY, AS_IT_WAS = -1, -2
+ANY, AS_IT_WAS, NO_END = -1, -2, -2
 MINUTE = 60
 DAY_MIN = 1440
 
@@ -43,7 +43,9 @@ class Duty:
         self._station = station
         self._table = Timetable(rules.hours)
         self._phase = Phase.OPEN
+        self._own = rules.hours  # its owner's; what is told from elsewhere comes in their place
         self._clients = rules.clients
+        self._word: tuple[str, int] = "", 0  # the last one about clients, and whose it was
         self._served: set[str] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -136,13 +138,24 @@ class Duty:
     # --- told from elsewhere ---
 
     def told(self, message: SetPolicy) -> None:
-        """A scheduler says what somebody wants who may control it."""
+        """A scheduler says what somebody wants who may control it: all of it, and again whenever we come back."""
         agent = self._station.agent
         try:
-            hours = self._hours(message)
+            self._keep(self._hours(message), agent)
         except UserError as error:
             if agent is not None:
                 agent.notice("error", f"its service hours stay as they were: {error.args[0]}", error.hint)
+        claim = self._station.claim
+        word = claim.session if claim is not None else "", message.word
+        if message.clients == AS_IT_WAS or (message.word and word == self._word):
+            return
+        self._word = word
+        self._clients = len(self._served) + message.clients if message.clients >= 0 else ANY
+        self._count()
+
+    def _keep(self, hours: Hours | None, agent: Agent | None) -> None:
+        """These from now on."""
+        if hours == self._table.hours:
             return
         self._table.hours = hours
         self._station.log.say(f"told from elsewhere: service hours {hours or 'all day'}")
@@ -151,9 +164,6 @@ class Duty:
         self._look()
         if agent is not None:
             agent.set_unwilling(self.unwilling)  # it may say other hours
-        if message.clients != AS_IT_WAS:
-            self._clients = len(self._served) + message.clients if message.clients >= 0 else ANY
-            self._count()
 
     def _hours(self, message: SetPolicy) -> Hours | None:
         given = (message.service_start, message.service_stop, message.service_end)
@@ -162,12 +172,12 @@ class Duty:
             raise UserError(f"there is no minute {max(given)} of a day")
         if start >= 0 and start == stop:
             return None
-        old = self._table.hours
-        if max(given) < 0:
+        old = self._own
+        if start < 0 and stop < 0 and end < 0:
             return old
         if old is None and (start < 0 or (stop < 0 and end < 0)):
             raise UserError("it has none, so both start and stop are needed")
         begins = start * MINUTE if start >= 0 or old is None else old.start
-        ends = end * MINUTE if end >= 0 else old.end if old is not None else -1
+        ends = end * MINUTE if end >= 0 else old.end if old is not None and end != NO_END else -1
         stops = stop * MINUTE if stop >= 0 else old.stop if old is not None else ends
         return checked(Hours(begins, stops, ends))

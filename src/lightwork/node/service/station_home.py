@@ -76,19 +76,19 @@ class Home:
         return found
 
 
-def take_home(name: str = "", *, single: bool = False, shared: bool = False) -> Home:
+def take_home(name: str = "", *, single: bool = False, shared: bool = False, base: Path | None = None) -> Home:
     """The directory of the node `name`, or of NAME-2, NAME-3... if there are such nodes here already; `shared`: with
-    jobs of another user. StartFailed: there is one, and ours is to be the only one."""
+    jobs of another user; `base`: below this one. StartFailed: there is such a node, and ours is to be the only one."""
     name = name or paths.node_name()
     for number in range(1, SEVERAL_MAX):
         called = paths.further_name(name, number)
-        directory = paths.node_directory(called, shared=shared)
+        directory = paths.node_directory(called, shared=shared, base=base)
         lock = Lock(directory / LOCK_NAME)
         try:
             lock.take()
         except StartFailed:
             if single:
-                raise StartFailed(f"node {name} runs here already as process {process_of(name)}") from None
+                raise StartFailed(f"node {name} runs here already as process {process_of(name, base)}") from None
             continue
         note_process(directory, os.getpid())
         return Home(called, directory, lock)

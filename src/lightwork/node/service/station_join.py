@@ -29,13 +29,13 @@ class Joiner(Receiver):
     """Keeps one link to one address."""
 
     def __init__(
-        self, station: Station, address: str, encryption: Encryption | None, on_try: Callable[[str], None]
+        self, station: Station, address: str, encryption: Encryption | None, on_try: Callable[[str, str], None]
     ) -> None:
         self._station = station
         self._address = address
         self._far = split(address)[0] == TCP
         self._encryption = encryption
-        self._on_try = on_try  # told whom we joined, or "" if that failed
+        self._on_try = on_try  # told whom we joined, or "" and why not
         self._link: Link | None = None
         self._lost = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -71,7 +71,7 @@ class Joiner(Receiver):
             self._failed(error)
             return False
         station.log.forget(SUBJECT)
-        self._on_try(f"{named(link.peer)} at {link.address}")
+        self._on_try(f"{named(link.peer)} at {link.address}", "")
         return True
 
     def _failed(self, error: Exception) -> None:
@@ -80,8 +80,9 @@ class Joiner(Receiver):
         if not isinstance(error, Unreachable):
             text = f"cannot join {self._address.partition(':')[2]}: {text}"
         again = span(timers.RETRY_S if self._far else HERE_S)
-        self._station.log.say(f"{text}{hint}; tried again every {again}, later less often", SUBJECT)
-        self._on_try("")
+        line = f"{text}{hint}; tried again every {again}, later less often"
+        self._station.log.say(line, SUBJECT)
+        self._on_try("", line)
 
     # --- the link (Receiver) ---
 

@@ -62,5 +62,5 @@ class _Silent:
     def hint(self, text: str) -> None:
         """What else its owner should know."""
 
-    def up(self) -> None:
+    def up(self, trouble: str = "") -> None:
         """It tries to join."""

@@ -18,29 +18,29 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from lightwork.config import ports, timers
-from lightwork.config.paths import runtime_directory
 from lightwork.kit.loop import INTERRUPTS, on_terminate
 from lightwork.kit.owner_log import OwnerLog
 from lightwork.kit.tasks import spawn as spawn_task, stop as stop_task
 from lightwork.model.errors import UserError
+from lightwork.node.service.base import base_of, private_address
 from lightwork.node.service.claims_link import Claim
 from lightwork.node.service.job_user import check_access, leave_groups
 from lightwork.node.service.keeper_spawn import boot_path
 from lightwork.node.service.station import Station
 from lightwork.node.service.station_agents import StationOptions
 from lightwork.node.service.station_drain import drain
-from lightwork.node.service.station_home import home_in, take_home
+from lightwork.node.service.station_home import Home, home_in, take_home
 from lightwork.node.service.station_join import Joiner
 from lightwork.node.service.station_listen import Door, listening_line, open_door, port_is_free_to_choose
 from lightwork.security.credential import Credential, check_reach
-from lightwork.transport.address import ALL, TCP, local_address, network_address, split
+from lightwork.security.secret import NONE_YET
+from lightwork.transport.address import ALL, TCP, network_address, split
 
 if TYPE_CHECKING:
     from lightwork.transport.tls import Encryption
 
 OPENING = "to open it to other machines: `lightwork secret --save` here, then start `lightwork node` again"
 NODE_PROCESS = "LIGHTWORK_NODE_PROCESS"  # as in worker.context
-NO_SECRET = "`lightwork secret --save` makes one; all machines need the same"
 
 
 class ProgramOptions(Struct, kw_only=True):
@@ -55,6 +55,7 @@ class ProgramOptions(Struct, kw_only=True):
     single: bool = False  # fail rather than be called NAME-2
     private: bool = False  # it ends with its first claim, or if nobody has claimed it for as long as orphans live
     directory: str = ""  # just this one, below all node directories; "": the one that goes with the name
+    base: str = ""  # the directory in which its owner wants all that it keeps; "": the usual one
     station: StationOptions
 
 
@@ -70,8 +71,8 @@ class Report(Protocol):
     def hint(self, text: str) -> None:
         """What else its owner should know."""
 
-    def up(self) -> None:
-        """It works, or tries to join."""
+    def up(self, trouble: str = "") -> None:
+        """It works, or tries to join: `trouble` says why that failed."""
 
 
 class Program:
@@ -88,6 +89,7 @@ class Program:
         self._reason = "its owner has stopped it"
         self.left = False  # its scheduler has said goodbye
         self._asked = 0  # how often we were asked to end
+        self._base: Path | None = None
         self._ending = asyncio.Event()
         self._at_once = asyncio.Event()
 
@@ -95,14 +97,13 @@ class Program:
         """To the end; the exit status. LightworkError: it could not begin."""
         on_terminate(self._stop_asked, INTERRUPTS)
         self._let_jobs_stop_us()
+        self._base = base_of(self._options.base, self._options.station.rules.user, make=True)
         self._admit_user()
         address, encryption = await self._prepared()
+        home = self._take_home()
+        if not address:
+            address = private_address(home.directory, home.name, self._base)
         options = self._options
-        home = (
-            home_in(options.directory, options.name)
-            if options.directory
-            else take_home(options.name, single=options.single, shared=options.station.rules.user is not None)
-        )
         self._report.at_home(home.name)
         station = self._station = Station(self._options.station, home, self._log)
         if options.private:
@@ -123,6 +124,13 @@ class Program:
         finally:
             await self._stop(station)
         return 0 if self._asked < 2 else 1
+
+    def _take_home(self) -> Home:
+        options = self._options
+        if options.directory:
+            return home_in(options.directory, options.name)
+        shared = options.station.rules.user is not None
+        return take_home(options.name, single=options.single, shared=shared, base=self._base)
 
     def _stop_asked(self) -> None:
         self._asked += 1
@@ -188,7 +196,7 @@ class Program:
             return address, None
         if credential is None:
             what = "joins" if self._options.join else "listens"
-            raise UserError(f"a node {what} over the network only with a secret, and there is none", hint=NO_SECRET)
+            raise UserError(f"a node {what} over the network only with a secret, and there is none", hint=NONE_YET)
         warning = check_reach(credential, address, self._options.weak_secret)
         if warning:
             self._report.hint(warning)
@@ -198,23 +206,20 @@ class Program:
 
     async def _listen(self, station: Station, address: str, encryption: Encryption | None) -> None:
         free = not self._options.listen or port_is_free_to_choose(self._options.listen)
-        private = not address
-        if private:
-            address = local_address(runtime_directory(), f"node-{station.home.name}")
         door = self._door = await open_door(station, address, encryption, free=free)
         self._report.announce(listening_line(station.home.name, station.options.slots, door.address))
-        if private:
+        if split(address)[0] != TCP and not self._options.listen:
             self._report.hint(OPENING)
         for problem in door.problems:
             self._log.say(problem)
         self._report.up()
 
-    def _tried(self, joined: str) -> None:
-        """With whom we are; once, for what changes later is told by the log."""
+    def _tried(self, joined: str, trouble: str) -> None:
+        """With whom we are, or why not; once, for what changes later is told by the log."""
         if joined and not self._joined and self._station is not None:
             self._joined = True
             self._report.announce(f"node {self._station.home.name} has joined {joined}")
-        self._report.up()
+        self._report.up(trouble)
 
     # --- the end ---
 

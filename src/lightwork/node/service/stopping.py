@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
@@ -23,9 +24,9 @@ _LOOK_S = 0.05
 Say = Callable[[str], None]
 
 
-def stop(name: str, say: Say, *, now: bool) -> bool:
+def stop(name: str, say: Say, *, now: bool, base: Path | None = None) -> bool:
     """Whether there was one; when this returns, it is gone. ClusterError: it would not go."""
-    pid = process_of(name)
+    pid = process_of(name, base)
     if not pid:
         return False
     try:

@@ -43,7 +43,7 @@ class Soothe(Command):
 
 
 class FetchBlob(Command):
-    """From the scheduler; the answer may take until it is there again."""
+    """From an earlier relay, if what it has left is right; else from the scheduler, once that is there."""
 
     digest: str
 

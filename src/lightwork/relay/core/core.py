@@ -37,6 +37,7 @@ _HANDLERS: dict[type, Callable[[Core, Any], list[Command]]] = {
     on.BlobWanted: lambda core, e: core.shelf.wanted(e.node, e.stream, e.digest, e.offset),
     on.BlobArrived: lambda core, e: core.shelf.arrived(e.digest, e.size),
     on.BlobFailed: lambda core, e: core.shelf.failed(e.digest, e.reason, e.ours),
+    on.DiskFilled: lambda core, e: core.shelf.disk_filled(),
     on.BlobVanished: lambda core, e: core.shelf.vanished(e.digest),
     on.BlobRead: lambda core, e: core.shelf.read(e.digest),
 }

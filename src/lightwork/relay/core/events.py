@@ -49,7 +49,7 @@ class BeatDue(Event):
 
 
 class BlobFound(Event):
-    """At the start: an earlier relay has left this; in the order in which they were used."""
+    """At the start: an earlier relay has left this; in the order in which they were used. Nobody has looked into it."""
 
     digest: str
     size: int
@@ -77,6 +77,10 @@ class BlobFailed(Event):
     digest: str
     reason: str
     ours: bool = False
+
+
+class DiskFilled(Event):
+    """There is no room on it for what comes, whatever our quota."""
 
 
 class BlobVanished(Event):

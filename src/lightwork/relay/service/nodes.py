@@ -94,15 +94,15 @@ class Dialling:
             if not self._relay.up:
                 await self._relay.there.wait()
                 since = loop.time()
-            wait_s = await self._try(address, first=loop.time() - since < FIRST_MINUTE_S)
+            wait_s = await self._try(address, for_ever, first=loop.time() - since < FIRST_MINUTE_S)
             if wait_s and not for_ever:
                 return
             since = since if wait_s else loop.time()
             await asyncio.sleep(wait_s or AT_ONCE_S)
 
-    async def _try(self, address: str, *, first: bool) -> float:
-        """0: it was there; else so long to wait."""
-        relay = self._relay
+    async def _try(self, address: str, named: bool, *, first: bool) -> float:
+        """0: it was there for a while; else so long to wait."""
+        relay, loop = self._relay, asyncio.get_running_loop()
         try:
             link = await connect(
                 address, relay, relay.greeting(), relay.check_node, encryption=self._encryption, links=PassingLink
@@ -110,14 +110,15 @@ class Dialling:
         except AlreadyConnected:  # by another address, or on its own
             return timers.RETRY_MAX_S
         except (LightworkError, OSError) as error:
-            relay.words.not_reached(address, error)
+            relay.words.not_reached(address, error, named=named)
             if isinstance(error, NodeBusy):
                 return BUSY_S
             return timers.RETRY_S if first else timers.RETRY_MAX_S
+        up_since = loop.time()
         if link.up:
             ended = self._ended[link] = asyncio.Event()
             await ended.wait()
-        return 0.0
+        return 0.0 if loop.time() - up_since > timers.RETRY_S else timers.RETRY_S  # nobody wants it, perhaps
 
     # --- the network ---
 

@@ -1,6 +1,6 @@
 """The one link to the scheduler: dialled for ever.
 
-dial --up--> until it is lost --> at once again
+dial --up--> until it is lost --> at once again, unless that was soon
   +--refused, unreachable: said once --> every RETRY_S, later every RETRY_MAX_S
 """
 
@@ -29,6 +29,7 @@ class Outbound(Receiver):
 
     def __init__(self, relay: Relay, address: str, hello: Hello, encryption: Encryption | None) -> None:
         self.tried = asyncio.Event()  # once, whatever came of it
+        self.trouble = ""  # why it came to nothing
         self._relay = relay
         self._address = address
         self._hello = hello
@@ -62,19 +63,20 @@ class Outbound(Receiver):
         since = loop.time()
         while True:
             up = await self._try()
+            up_since = loop.time()
             self.tried.set()
             if up:
                 await self._lost.wait()
                 since = loop.time()
             again_s = timers.RETRY_S if loop.time() - since < FIRST_MINUTE_S else timers.RETRY_MAX_S
-            await asyncio.sleep(AT_ONCE_S if up else again_s)
+            await asyncio.sleep(AT_ONCE_S if up and loop.time() - up_since > timers.RETRY_S else again_s)
 
     async def _try(self) -> bool:
         self._lost.clear()
         try:
             await connect(self._address, self, self._hello, _a_scheduler, encryption=self._encryption)
         except (LightworkError, OSError) as error:
-            self._relay.words.failed(error)
+            self.trouble = self._relay.words.failed(error)
             return False
         return True
 

@@ -28,7 +28,7 @@ from lightwork.relay.service.outbound import Outbound
 from lightwork.relay.service.relay import Relay
 from lightwork.relay.service.store import Store
 from lightwork.security.credential import Credential, check_reach
-from lightwork.security.secret import VARIABLE
+from lightwork.security.secret import NONE_YET, VARIABLE
 from lightwork.transport.address import (
     ALL,
     TCP,
@@ -46,7 +46,6 @@ from lightwork.wire.messages import PROTOCOL, Hello
 if TYPE_CHECKING:
     from lightwork.transport.tls import Encryption
 
-NO_SECRET = "`lightwork secret --save` makes one; all machines need the same"
 SHOWN_MAX = 6
 
 
@@ -76,8 +75,8 @@ class Report(Protocol):
     def hint(self, text: str) -> None:
         """What else its owner should know."""
 
-    def up(self) -> None:
-        """It works, or tries to reach its scheduler."""
+    def up(self, trouble: str = "") -> None:
+        """It works, or tries to reach its scheduler: `trouble` says why that failed."""
 
 
 class _Plan(NamedTuple):
@@ -117,7 +116,7 @@ class RelayProgram:
         wanted = Wanted(options.nodes, discovery=options.discovery)
         network = [address for address in (scheduler, door, *wanted.addresses) if split(address)[0] == TCP]
         if network and options.credential is None:
-            raise UserError("a relay works over the network only with a secret, and there is none", hint=NO_SECRET)
+            raise UserError("a relay works over the network only with a secret, and there is none", hint=NONE_YET)
         if options.credential is not None:
             warnings = [check_reach(options.credential, address, options.weak_secret) for address in network]
             for warning in dict.fromkeys(filter(None, warnings)):
@@ -151,7 +150,7 @@ class RelayProgram:
             outbound.start()
             dialling.start()
             await self._first_word(outbound)
-            self._report.up()
+            self._report.up(outbound.trouble)
             await self._ending.wait()
         finally:
             door.close()

@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from lightwork.config import timers
+from lightwork.config import limits, timers
 from lightwork.kit.notation import render
 from lightwork.kit.owner_log import OwnerLog
 from lightwork.model.errors import LightworkError, LinkBroken, PeerError
@@ -31,7 +31,7 @@ from lightwork.wire.messages import Hello, Refused
 from lightwork.wire.turns import Turns
 
 log = logging.getLogger(__name__)
-ROLE, WAITING = "role", "relay"  # codes of refusals
+ROLE, WAITING, FULL = "role", "relay", "full"  # codes of refusals
 
 
 class Relay(PassingReceiver):
@@ -50,6 +50,7 @@ class Relay(PassingReceiver):
         self._numbers = count(1)
         self._uplinks: dict[int, Uplink] = {}
         self._by_link: dict[Link, Uplink] = {}
+        self._parting: list[Uplink] = []  # of nodes that have gone: what they said is still on its way
 
     # --- the scheduler ---
 
@@ -75,6 +76,8 @@ class Relay(PassingReceiver):
                 self.feed(on.ChannelEnded(message.channel))
             elif isinstance(message, say.Fetch):
                 link.refuse(message.stream, "a relay has nothing of its own")
+            elif isinstance(message, say.Goodbye):
+                self.words.goodbye(message.reason)
 
     def _to_node(self, channel: int, body: bytes) -> None:
         uplink = self._uplinks.get(channel)
@@ -92,8 +95,9 @@ class Relay(PassingReceiver):
         self.there.clear()
         self.words.lost(error)
         self.feed(on.SchedulerLost())
-        for uplink in self._uplinks.values():
+        for uplink in (*self._uplinks.values(), *self._parting):
             uplink.cut_off()
+        self._parting.clear()
 
     def beat(self) -> None:
         """To be called every second or so."""
@@ -131,6 +135,9 @@ class Relay(PassingReceiver):
             return Refused(ROLE, f"this is relay {self.name}: nodes join it, and no {hello.role}", hint)
         if not self.up:
             return Refused(WAITING, f"relay {self.name} has no connection with {self.words.why()}", "it goes on trying")
+        if len(self._uplinks) >= limits.CHANNELS_MAX:
+            sentence = f"relay {self.name} carries {limits.CHANNELS_MAX:,} nodes, and no more"
+            return Refused(FULL, sentence, "start another relay beside it")
         return None
 
     def check_node(self, hello: Hello) -> Refused | None:
@@ -200,7 +207,11 @@ class Relay(PassingReceiver):
             uplink.open(outer, self._turns)
 
     def _close(self, command: do.CloseChannel) -> None:
-        self._uplinks[command.node].close("")
+        uplink = self._uplinks[command.node]
+        uplink.close()
+        self._parting = [one for one in self._parting if one.waiting_bytes] + [uplink]
+        while sum(one.waiting_bytes for one in self._parting) > limits.RELAY_PARTING_MAX:
+            self._parting.pop(0).cut_short()
 
     def _hang_up(self, command: do.HangUp) -> None:
         uplink = self._uplinks[command.node]

@@ -1,25 +1,37 @@
 """The files that a relay keeps, on disk: each under its digest, none under a digest that is not its own.
 
 stream --> pieces --> a thread: write, hash --> credit for as much again --> whole: on disk, under its name
+left by an earlier relay --> a thread: hash --> right: as if it had come; else deleted, and asked for
+
+Some of the disk is left to others: what does not fit is not kept.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import hashlib
+import logging
 import os
+import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from lightwork.config.limits import DISK_FREE_MIN
 from lightwork.relay.core import events as on
-from lightwork.store.blobs import Blobs, Writer
+from lightwork.store.blobs import DIGEST_SIZE, Blobs, Writer
 from lightwork.transport.fetching import Download, Fetching
 from lightwork.transport.files import FileSource
 from lightwork.transport.link import Link
 from lightwork.wire.messages import Fetch
 from lightwork.wire.passing import BLOB
+from lightwork.wire.streams import SourceFailed
 
 Tell = Callable[[on.Event], None]
+log = logging.getLogger(__name__)
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class Store:
@@ -32,12 +44,13 @@ class Store:
         self._fetching = Fetching()
 
     def look(self) -> None:
-        """Tell what is here from before, what was used last at the end."""
+        """Tell what is here from before, what was used last at the end. What has another name is not ours."""
         found = []
         for path in self._directory.iterdir():
-            with contextlib.suppress(OSError):  # it went meanwhile
-                known = path.stat()
-                found.append((known.st_mtime_ns, path.name, known.st_size))
+            if self.is_digest(path.name) and path.is_file():
+                with contextlib.suppress(OSError):  # it went meanwhile
+                    known = path.stat()
+                    found.append((known.st_mtime_ns, path.name, known.st_size))
         for _, name, size in sorted(found):
             self._tell(on.BlobFound(name, size))
 
@@ -58,11 +71,27 @@ class Store:
         return self._blobs.has(digest)
 
     def fetch(self, digest: str) -> None:
-        """From the scheduler, now or when it is there."""
+        """From here, if it is right; else from the scheduler, now or when it is there."""
+        if self.has(digest):
+            work = asyncio.get_running_loop().run_in_executor(None, _proven, self._blobs.path(digest))
+            work.add_done_callback(partial(self._looked_into, digest))
+        else:
+            self._ask(digest)
+
+    def _looked_into(self, digest: str, work: asyncio.Future[int]) -> None:
+        if (error := work.exception()) is None:
+            self._tell(on.BlobArrived(digest, work.result()))
+            return
+        log.warning("file %s is fetched anew: %s", digest, error)
+        self.evict([digest])
+        self._tell(on.BlobVanished(digest))
+        self._ask(digest)
+
+    def _ask(self, digest: str) -> None:
         try:
-            sink = _Incoming(self._blobs.writer(digest), digest, self._tell)
+            sink = _Incoming(self._blobs.writer(digest), digest, self._directory, self._tell)
         except OSError as error:
-            self._tell(on.BlobFailed(digest, str(error), ours=True))
+            _tell_failure(self._tell, digest, error)
             return
         sink.stream = self._fetching.fetch(BLOB, digest, sink)
 
@@ -84,6 +113,23 @@ class Store:
         self._fetching.over("the relay is being stopped")
 
 
+def _proven(path: Path) -> int:
+    """Its size. ValueError: it is not what its name says. (In a thread.)"""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=DIGEST_SIZE)).hexdigest()
+        size = file.tell()
+    if digest != path.name:
+        raise ValueError("it was damaged here")
+    return size
+
+
+def _tell_failure(tell: Tell, digest: str, error: BaseException) -> None:
+    """What our disk could not take, each node gets past us; what is wrong, nobody does."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        tell(on.DiskFilled())
+    tell(on.BlobFailed(digest, str(error), ours=isinstance(error, OSError)))
+
+
 class _Reading(FileSource):
     """Tells when it has ended."""
 
@@ -100,10 +146,11 @@ class _Reading(FileSource):
 class _Incoming:
     """One that comes. Who is slow, the disk or the link, bounds the other by the stream's credit."""
 
-    def __init__(self, writer: Writer, digest: str, tell: Tell) -> None:
+    def __init__(self, writer: Writer, digest: str, directory: Path, tell: Tell) -> None:
         self.stream: Download | None = None
         self._writer = writer
         self._digest = digest
+        self._directory = directory
         self._tell = tell
         self._pieces: list[bytes] = []
         self._size = 0
@@ -125,15 +172,15 @@ class _Incoming:
 
     def fail(self, reason: str) -> None:
         """The rest will not come."""
-        self._fail(reason, ours=False)
+        self._fail(SourceFailed(reason))
 
-    def _fail(self, reason: str, *, ours: bool) -> None:
+    def _fail(self, error: BaseException) -> None:
         if self._failed:
             return
         self._failed = True
         if not self._writing:
             self._writer.discard()
-        self._tell(on.BlobFailed(self._digest, reason, ours))
+        _tell_failure(self._tell, self._digest, error)
 
     def _write_more(self) -> None:
         pieces, self._pieces = self._pieces, []
@@ -142,9 +189,12 @@ class _Incoming:
 
     def _put(self, pieces: list[bytes]) -> int:
         """(In a thread.)"""
+        size = sum(map(len, pieces))
+        if shutil.disk_usage(self._directory).free < DISK_FREE_MIN + size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         for piece in pieces:
             self._writer.write(piece)
-        return sum(map(len, pieces))
+        return size
 
     def _written(self, work: asyncio.Future[int]) -> None:
         self._writing = False
@@ -153,7 +203,7 @@ class _Incoming:
         elif (error := work.exception()) is not None:
             if self.stream is not None:
                 self.stream.cancel()
-            self._fail(str(error), ours=True)
+            self._fail(error)
         else:
             if self.stream is not None:
                 self.stream.consumed(work.result())
@@ -172,4 +222,4 @@ class _Incoming:
         if error is None:
             self._tell(on.BlobArrived(self._digest, self._size))
         else:
-            self._fail(str(error), ours=isinstance(error, OSError))
+            self._fail(error)

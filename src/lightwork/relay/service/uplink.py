@@ -12,7 +12,7 @@ from lightwork.config.limits import CHANNEL_CREDIT, CHANNEL_PIECE, CHANNEL_QUEUE
 from lightwork.model.errors import PeerError
 from lightwork.transport.link import Link
 from lightwork.transport.passing import PassingLink
-from lightwork.wire.cutting import CONTROL, Cut, FrameCutter, Lanes
+from lightwork.wire.cutting import CONTROL, URGENT, Cut, FrameCutter, Lanes
 from lightwork.wire.frames import Buffer, encode_frame
 from lightwork.wire.messages import ChannelClosed, ChannelCredit, ChannelFrames, Fetch
 from lightwork.wire.passing import Passed
@@ -33,7 +33,7 @@ class Uplink:
         self._cutter = FrameCutter(greeted=True)
         self._outer: Link | None = None  # while the channel is open
         self._turns = Turns()
-        self._closing = ""
+        self._closing = False
         self._unpaid = 0
         link.on_left(self._left)
 
@@ -48,9 +48,14 @@ class Uplink:
         """From now on there is one."""
         self._outer, self._turns = outer, turns
 
-    def close(self, reason: str) -> None:
+    def close(self) -> None:
         """The node is gone: the scheduler hears it behind all that it said before."""
-        self._closing = reason or "its link is gone"
+        self._closing = True
+        self._get_in_line()
+
+    def cut_short(self) -> None:
+        """The scheduler hears of the end at once."""
+        self._lanes.clear()
         self._get_in_line()
 
     def cut_off(self) -> None:
@@ -71,9 +76,9 @@ class Uplink:
         self._get_in_line()
 
     def passes_fetch(self, fetch: Fetch) -> None:
-        """A question that was ours to answer, and is not."""
+        """A question that was ours to answer, and is not. A frame of the node may have begun: it goes beside that."""
         self.link.disown(fetch.stream)
-        self.passes(Passed(CONTROL, True), b"".join(encode_frame(fetch)))
+        self.passes(Passed(URGENT, True), b"".join(encode_frame(fetch)))
 
     def _get_in_line(self) -> None:
         self._turns.ready(self)
@@ -96,8 +101,8 @@ class Uplink:
         if lane is None:
             if not self._closing:
                 return None
-            reason, self._closing, self._outer = self._closing, "", None
-            return ChannelClosed(self.number, reason), b""
+            self._closing, self._outer = False, None
+            return ChannelClosed(self.number, "its link is gone"), b""
         pieces: list[Buffer] = []
         size = 0
         while size < CHANNEL_PIECE and lanes.best() == lane:

@@ -20,6 +20,7 @@ class Words:
         self.scheduler = scheduler
         self._why = "it was not dialled yet"
         self._silent = False
+        self._goodbye = ""
 
     def why(self) -> str:
         """Which scheduler is not there, and why."""
@@ -30,26 +31,34 @@ class Words:
         self.log.forget(SUBJECT)
         self.log.say(f"connected with scheduler {hello.name} at {address}")
 
+    def goodbye(self, reason: str) -> None:
+        """It is about to end the connection."""
+        self._goodbye = reason
+
     def silent(self) -> None:
         """Nothing comes from it any more: we end the connection."""
         self._silent = True
 
     def lost(self, error: LightworkError | None) -> None:
         """The connection is."""
-        self._why = str(error.args[0]) if error is not None and error.args else "it has ended the connection"
+        said, self._goodbye = self._goodbye, ""
+        why = str(error.args[0]) if error is not None and error.args else ""
+        self._why = said or why or "it has ended the connection"
         if self._silent:
             self._silent, self._why = False, "nothing comes from it any more"
         lease = span(timers.RELAY_LEASE_S)
         which = f"the scheduler at {self.scheduler}"
         self.log.say(f"the connection with {which} is lost: {self._why}; nodes go on with what they have for {lease}")
 
-    def failed(self, error: Exception) -> None:
-        """It could not be had."""
+    def failed(self, error: Exception) -> str:
+        """It could not be had: as it is said."""
         hint = f" ({error.hint})" if isinstance(error, LightworkError) and error.hint else ""
         text = str(error.args[0]) if isinstance(error, LightworkError) and error.args else str(error)
         self._why = text
         again = span(timers.RETRY_S)
-        self.log.say(f"waits for the scheduler: {text}{hint}; tried again every {again}, later less often", SUBJECT)
+        line = f"waits for the scheduler: {text}{hint}; tried again every {again}, later less often"
+        self.log.say(line, SUBJECT)
+        return line
 
     def nonsense(self, error: LightworkError) -> None:
         """What came from it for a node was."""
@@ -58,15 +67,16 @@ class Words:
     def node_came(self, peer: Hello, address: str) -> None:
         """A node is there."""
         self.log.forget(address)
-        self.log.say(f"node {peer.name} is there ({host_of(address) or address})")
+        self.log.say(f"node {peer.name} is there ({host_of(address) or address})", f"node {peer.name}")
 
     def node_went(self, peer: Hello, error: LightworkError | None) -> None:
         """It is not; what we ended ourselves is no news."""
         if error is not None:
-            self.log.say(f"the connection with node {peer.name} is lost{f': {error.args[0]}' if error.args else ''}")
+            why = f": {error.args[0]}" if error.args else ""
+            self.log.say(f"the connection with node {peer.name} is lost{why}", f"node {peer.name}")
 
-    def not_reached(self, address: str, error: Exception) -> None:
-        """A node that we dialled."""
+    def not_reached(self, address: str, error: Exception, *, named: bool) -> None:
+        """A node that we dialled; `named`: by our owner, else anybody may have told us of it."""
         where = address.removeprefix("tcp:")
         text = str(error.args[0]) if isinstance(error, LightworkError) and error.args else str(error)
         if isinstance(error, NodeBusy):
@@ -74,7 +84,7 @@ class Words:
         elif where not in text:
             text = f"the node at {where} cannot be had: {text}"
         hint = f" ({error.hint})" if isinstance(error, PeerError) and error.hint else ""
-        self.log.say(f"{text}{hint}; it is dialled again and again", address)
+        self.log.say(f"{text}{hint}; it is dialled again and again", address, stranger=not named)
 
     def refused(self, address: str, error: LightworkError) -> None:
         """A stranger. (Who was told to wait has been told; who left without a word wants nothing.)"""

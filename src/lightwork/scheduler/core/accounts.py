@@ -130,7 +130,7 @@ def facts_of(account: Account) -> Iterator[fact.Fact]:
     for computation in account.computations.values():
         yield fact.Defined(name, computation)
     for digest, step in account.steps.latest.items():
-        yield fact.Updated(name, step.old, digest, step.epoch)
+        yield fact.Updated(name, step.old, digest, step.epoch, step.first)
     for entries in _alike(account.entries.values()):
         yield _submitted_of(name, entries)
     for first, upto in account.refused:

@@ -38,6 +38,7 @@ def join(state: State, ledger: Ledger, event: on.ClientJoined) -> Commands:
     if session is None:
         session = state.open_session(event.session, event.user, event.host)
     session.incarnation += 1
+    _forget_questions(state, session)
     session.lasting = event.lasting
     session.first = session.next_number
     opened = fact.SessionOpened(session.name, session.incarnation, event.lasting, event.user, event.host, session.first)
@@ -75,6 +76,14 @@ def _back(state: State, ledger: Ledger, session: Session | None, event: on.Clien
     ]
 
 
+def _forget_questions(state: State, session: Session) -> None:
+    """An earlier life asked, and nobody is there who waits for the answer: the new one counts its own from 1."""
+    state.barriers = [barrier for barrier in state.barriers if barrier.session != session.name]
+    state.orders.forget(session.name)
+    for share in session.shares.values():
+        share.order = 0
+
+
 def _tell_running(session: Session) -> Commands:
     told: dict[str, do.TellRunning] = {}
     for job in session.jobs.values():
@@ -89,7 +98,7 @@ def _attach(state: State, session: Session) -> None:
     session.attached, session.congested = True, False
     session.seeking = Seeking()  # it has been told nothing yet
     state.attached[session.name] = session.incarnation
-    state.queue.reconsider()
+    state.queue.reconsider_for(session)
 
 
 def _tell_nodes(state: State, session: Session) -> Commands:
@@ -198,7 +207,7 @@ def _leave(state: State, session: Session) -> None:
     session.attached = session.congested = False
     session.away_ns = state.now_ns
     state.attached.pop(session.name, None)
-    state.queue.reconsider()
+    state.queue.reconsider_for(session)
 
 
 def overdue(state: State) -> list[str]:

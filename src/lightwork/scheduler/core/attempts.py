@@ -119,8 +119,7 @@ def _all_ended(
 
 def _measure(node: Node, session: Session, computation: str, durations_ns: list[int]) -> None:
     """Learn how long jobs take, so that the right number is handed out ahead."""
-    session.computations[computation].measured(durations_ns)
-    node.widen(computation)
+    session.computations[computation].measured(node.name, durations_ns)
 
 
 def _measure_one(node: Node, session: Session, job: Job, status: int, duration_ns: int) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from lightwork.config import limits
 from lightwork.model.states import JobState
 from lightwork.scheduler.core.accord import accord
 from lightwork.scheduler.core.explain import refusal
 from lightwork.scheduler.core.jobs import Group, Job
-from lightwork.scheduler.core.nodes import Node
+from lightwork.scheduler.core.nodes import HERE, Node
 from lightwork.scheduler.core.retries import OWN_ENDS
 from lightwork.scheduler.core.sessions import Session
 from lightwork.scheduler.core.state import State
@@ -25,6 +27,7 @@ def check(state: State) -> list[str]:
         *_running(state),
         *_counts(state),
         *_field(state),
+        *_told(state),
         *accord(state),
     ]
 
@@ -61,6 +64,14 @@ def _taken(node: Node) -> Iterator[str]:
         yield f"node {node.name} counts {node.unlike} attempts that take more than a slot"
 
 
+def _told(state: State) -> Iterator[str]:
+    """Nodes work as the last words about them say."""
+    for node in state.nodes.values():
+        policy = replace(state.hosts.policy_of(node), slots=None)
+        if node.policy != policy or (node.standing in HERE and node.told != policy):
+            yield f"node {node.name} was told {node.told}, and is to work by {policy}"
+
+
 def _field(state: State) -> Iterator[str]:
     """Bits are those of the nodes, and no shape overlooks a node that may run its jobs."""
     field = state.field
@@ -70,6 +81,10 @@ def _field(state: State) -> Iterator[str]:
         taken = sum(node.taken.get(name, 0) for node in state.nodes.values())
         if field.floating.taken[name] != taken:
             yield f"{field.floating.taken[name]} of {total} {name} are counted as lent, and it is {taken}"
+    priorities = [job.group.options.priority for node in state.nodes.values() for job in node.attempts.values()]
+    for priority, out in field.out.items():
+        if out != priorities.count(priority):
+            yield f"{out} attempts of priority {priority} are counted, not {priorities.count(priority)}"
     kept = [node.name for node in field.kept.values()]
     if len(set(kept)) < len(kept):
         yield f"a node is kept for two: {kept}"
@@ -144,6 +159,9 @@ def _queue(state: State) -> Iterator[str]:
         yield f"{len(lines)} jobs stand in line, {len(delayed)} outside, {len(waiting)} wait"
     if state.queue.size + state.delays.size != len(waiting):
         yield f"the queue counts {state.queue.size}, and {state.delays.size} outside; {len(waiting)} wait"
+    for shape in state.queue.shapes():
+        if all(job.state >= JobState.FINISHED for _, _, group in shape.heap for job in group.line):
+            yield f"a shape of {shape.computation} waits without jobs"
     for group, line in state.queue.lines():
         ordinals = [job.ordinal for job in line]
         if ordinals != sorted(ordinals) or any(job.group is not group for job in line):

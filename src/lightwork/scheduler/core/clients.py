@@ -57,7 +57,7 @@ def on_client_drained(state: State, event: on.ClientDrained) -> Commands:
     """Its jobs are placed again."""
     if event.session in state.sessions:
         state.sessions[event.session].congested = False
-        state.queue.reconsider()
+        state.queue.reconsider_for(state.sessions[event.session])
     return []
 
 

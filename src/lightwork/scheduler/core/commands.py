@@ -130,6 +130,7 @@ class SetPolicy(Command):
 
     node: str
     policy: Policy
+    after: int = 0
 
 
 class PlaceFile(Command):

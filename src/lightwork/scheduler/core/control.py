@@ -38,7 +38,7 @@ def on_node_controlled(state: State, event: on.NodeControlled) -> Commands:
     if share.busy:
         return [do.Answer(session.name, event.number, f"node {node.name} {Use.RESETTING.value}, or is being closed")]
     commands = action(state, session, share, node, event)
-    state.queue.reconsider()
+    state.queue.reconsider(node)
     return commands
 
 
@@ -120,7 +120,7 @@ def _released(state: State, session: Session, share: Share, name: str) -> Comman
     again = [record for record in session.computations.values() if name in record.prepared]
     for record in session.computations.values():
         record.forget_node(name)
-    state.queue.reconsider()
+    state.queue.reconsider_for(session)
     if share.use is Use.RESETTING and node is not None:
         share.use = Use.USED
         share.awaited = {record.computation.digest for record in again}

@@ -36,6 +36,7 @@ from lightwork.scheduler.core.retries import try_again, waiting
 from lightwork.scheduler.core.state import Commands, State
 from lightwork.scheduler.core.stuck import far_ones
 from lightwork.scheduler.core.takeback import make_way, take_back
+from lightwork.scheduler.core.tried import attempted
 from lightwork.scheduler.core.twins import speculate
 from lightwork.wire.messages import Status
 
@@ -230,7 +231,7 @@ class Core:
         running = sum(job.state is JobState.RUNNING for job in session.jobs.values())
         nodes = [node.status() for node in state.nodes.values()]
         status = Status(number, nodes, len(session.jobs) - running, running, self._waiting(session_name))
-        status.attempted = seeking.attempted(state, session)
+        status.attempted = attempted(state, session)
         status.twins_started, status.twins_won = session.twins_started, session.twins_won
         status.retried, status.slow = session.retried, far_ones(state, session_name, WAITING_SHOWN)
         return status

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from lightwork.wire.messages import Attempt, Computation, Digest, File, JobOptions, Wanted
+from lightwork.wire.messages import Attempt, Computation, Digest, File, JobOptions, SetPolicy, Wanted
 
 
 class Began(Struct, array_like=True, tag=1):
@@ -180,12 +180,14 @@ class TermsSet(Struct, array_like=True, tag=26):
 
 
 class Updated(Struct, array_like=True, tag=30):
-    """A computation took the place of `old`: what is submitted from now on is of this epoch."""
+    """A computation took the place of `old`: what is submitted from now on is of this epoch. `first`: the epoch of the
+    first of the updates that led here, if those are written down no more."""
 
     session: str
     old: Digest
     computation: Digest
     epoch: int
+    first: int = 0
 
 
 class HostsSaid(Struct, array_like=True, tag=31):
@@ -195,6 +197,7 @@ class HostsSaid(Struct, array_like=True, tag=31):
     hosts: list[str]
     group: str = ""
     by: str = ""
+    policy: SetPolicy | None = None
 
 
 class Unspent(Struct, array_like=True, tag=17):

@@ -27,7 +27,7 @@ EXACT = 8  # so many idle slots are told apart; above that, powers of two are
 
 
 class Room:
-    """Where there is room for one more attempt with this need; what is `stale` is looked at again when it is asked."""
+    """Where there is room for one more attempt with this need: see `Field.free`. What is `stale` is looked at again."""
 
     __slots__ = ("bits", "floating", "local", "need", "stale")
 
@@ -52,6 +52,7 @@ class Field:
         self.kept: dict[Shape, Node] = {}  # for whom, see `keeping`
         self.claimed: dict[str, Shape] = {}
         self.released = False  # something that was kept is free: others may want it
+        self.out: dict[int, int] = {}  # attempts on nodes, by priority
         self._buckets: dict[int, int] = {}
         self._weights: dict[int, int] = {0: 0}
         self._order = [0]  # of weights, the heaviest first
@@ -118,6 +119,7 @@ class Field:
     def _weigh(self, node: Node) -> None:
         node.placed_weight = node.weight
         self._weights[node.weight] = self._weights.get(node.weight, 0) | node.bit
+        self._weights = {weight: bits for weight, bits in self._weights.items() if bits}
         self._order = sorted(self._weights, reverse=True)
 
     def each(self, bits: int) -> Iterator[Node]:
@@ -162,22 +164,28 @@ class Field:
     # --- room ---
 
     def room(self, need: Need) -> Room:
-        """Where there is room for this, brought up to date."""
-        if self._moved:
-            self._settle()
+        """What is known of where there is room for this."""
         room = self._rooms.get(need)
         if room is None:
             if len(self._rooms) >= ROOMS_MAX:
                 self._rooms.clear()
             room = self._rooms[need] = Room(need, self.floating.part(need.amounts), self.all)
             self.fractions = self.fractions or need.cpus < WHOLE
-        if room.stale:
-            bits = room.bits & ~room.stale
-            for node in self.each(room.stale):
-                if node.count(need.cpus, room.local):
-                    bits |= node.bit
-            room.bits, room.stale = bits, 0
         return room
+
+    def free(self, room: Room, bits: int) -> int:
+        """Of these nodes, those where there is room for it now. Only nodes that have a slot are counted out."""
+        if self._moved:
+            self._settle()
+        if room.need.cpus >= WHOLE:
+            bits &= self.idle
+        if stale := room.stale & bits:
+            room.stale ^= stale
+            room.bits &= ~stale
+            for node in self.each(stale):
+                if node.count(room.need.cpus, room.local):
+                    room.bits |= node.bit
+        return room.bits & bits
 
     def release(self, shape: Shape, *, node_only: bool = False) -> None:
         """Nothing is kept for this shape any more."""

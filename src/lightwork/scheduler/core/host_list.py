@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lightwork.scheduler.core.host_policy import shown as shown_policy
 from lightwork.scheduler.core.host_rules import REMOVE, means, wanted_of
 from lightwork.scheduler.core.nodes import Node, Standing
 from lightwork.scheduler.core.state import State
@@ -14,13 +15,16 @@ from lightwork.wire.messages import Hosts, HostStatus
 def hosts(state: State, number: int) -> Hosts:
     """The answer to AskHosts."""
     rows = [_of_node(state, node) for node in state.nodes.values()]
-    return Hosts(number, [*rows, *_absent(state), *_removed(state)], [node.status() for node in state.nodes.values()])
+    rows += [*_absent(state), *_removed(state)]
+    _add_policies(state, rows)
+    return Hosts(number, rows, [node.status() for node in state.nodes.values()])
 
 
 def _of_node(state: State, node: Node) -> HostStatus:
     by = node.removed_by or node.drained_by
     address = shown(node.via) if node.via else node.address
-    return HostStatus(node.name, address, node.shown(), node.groups, by, "; ".join(_wrong(state, node)))
+    policy = shown_policy(state.hosts.policy_of(node))
+    return HostStatus(node.name, address, node.shown(), node.groups, by, "; ".join(_wrong(state, node)), policy)
 
 
 def _wrong(state: State, node: Node) -> Iterator[str]:
@@ -60,3 +64,15 @@ def _removed(state: State) -> Iterator[HostStatus]:
     for rule in state.hosts:
         if rule.action == REMOVE and rule.host not in added and rule.host not in present:
             yield HostStatus(rule.host, "", "removed", (), rule.by)
+
+
+def _add_policies(state: State, rows: list[HostStatus]) -> None:
+    """What was said of hosts (patterns, groups) that no node is there of."""
+    named = {row.name: row for row in rows}
+    for host, (policy, by) in state.hosts.policies().items():
+        if any(means(host, node) for node in state.nodes.values()):
+            continue
+        if host not in named:
+            rows.append(HostStatus(host, "", "not connected", state.hosts.groups_named(host), by))
+            named[host] = rows[-1]
+        named[host].policy = shown_policy(policy)

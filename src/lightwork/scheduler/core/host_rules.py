@@ -1,4 +1,5 @@
-"""What was said about machines, for all sessions: who is looked for, not wanted, at rest, and in which groups.
+"""What was said about machines, for all sessions: who is looked for, not wanted, at rest, in which groups, and how
+their nodes are to work.
 
 Each word is a rule; rules stand in the order in which they were said, and the last one that means a machine holds:
 `drain lab*` and then `resume lab3` leaves lab3 in use. So rules may name machines that come later; they survive us.
@@ -6,39 +7,46 @@ Each word is a rule; rules stand in the order in which they were said, and the l
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import NamedTuple, TypeAlias
 
 from lightwork.config import limits
+from lightwork.scheduler.core.host_policy import UNSAID, merged, parts
 from lightwork.scheduler.core.nodes import Node
 from lightwork.scheduler.core.wishes import address_of, fits, host_of, is_pattern, matches
-from lightwork.wire.messages import Wanted
+from lightwork.wire.messages import SetPolicy, Wanted
 
 ADD, REMOVE, DRAIN, RESUME, GROUP, UNGROUP = "add", "remove", "drain", "resume", "group", "ungroup"
+POLICY = "policy"
 SCHEMES = "unix:", "loopback:", "tcp:"
 ADMIT = "admit"  # takes a removal back, and no more: the node joins by itself
-_FAMILIES = {ADD: (ADD, REMOVE, ADMIT), DRAIN: (DRAIN, RESUME), GROUP: (GROUP, UNGROUP)}
+_FAMILIES = {ADD: (ADD, REMOVE, ADMIT), DRAIN: (DRAIN, RESUME), GROUP: (GROUP, UNGROUP), POLICY: (POLICY,)}
 _FAMILY = {action: family for family, actions in _FAMILIES.items() for action in actions}
 _Key: TypeAlias = tuple[tuple[str, str], str, str]  # kind, host, action
 
 
 class Rule(NamedTuple):
-    """One word about one host. `host`: name, address, pattern or "@group"."""
+    """One word about one host. `host`: name, address, pattern or "@group"; `policy`: only this `part` of one."""
 
     action: str
     host: str
     group: str = ""
     by: str = ""
+    policy: SetPolicy | None = None
+    part: str = ""
 
     @property
     def kind(self) -> tuple[str, str]:
         """Rules of one kind overrule each other."""
-        return _FAMILY[self.action], self.group if self.action in (GROUP, UNGROUP) else ""
+        return _FAMILY[self.action], self.group or self.part
 
 
 class HostRules:
-    """All of them, in order. Rules of exact hosts are found by their text; patterns and groups are few."""
+    """All of them, in order. Rules of exact hosts are found by their text; patterns and groups, which each node is held
+    against, are few."""
 
     def __init__(self) -> None:
         self._rules: dict[_Key, tuple[int, Rule]] = {}
@@ -53,10 +61,13 @@ class HostRules:
     def __len__(self) -> int:
         return len(self._rules)
 
-    def take(self, action: str, hosts: Iterable[str], group: str = "", by: str = "") -> None:
+    def take(
+        self, action: str, hosts: Iterable[str], group: str = "", by: str = "", policy: SetPolicy | None = None
+    ) -> None:
         """One more word. What it makes needless goes. To add what was removed and never added is to take that back."""
-        for host in dict.fromkeys(hosts):
-            rule = Rule(action, host, group if action in (GROUP, UNGROUP) else "", by)
+        said = list(parts(policy)) if action == POLICY and policy is not None else [("", None)]
+        for host, (part, words) in product(dict.fromkeys(hosts), said):
+            rule = Rule(action, host, group if action in (GROUP, UNGROUP) else "", by, words, part)
             gone = [one for one in _FAMILIES[_FAMILY[action]] if self._drop((rule.kind, host, one), action)]
             self._append(rule._replace(action=ADMIT) if action == ADD and gone == [REMOVE] else rule)
         self._drop_needless(DRAIN, RESUME)
@@ -69,7 +80,10 @@ class HostRules:
         if (key[2], action) != (ADD, REMOVE):
             del self._rules[key]
             self._count[key[2]] -= 1
-            self._index(key).discard(key)
+            known = self._index(key)
+            known.discard(key)
+            if not known:
+                self._exact.pop(key[1], None)
         return True
 
     def _append(self, rule: Rule) -> None:
@@ -80,7 +94,7 @@ class HostRules:
         self._index(key).add(key)
 
     def _index(self, key: _Key) -> set[_Key]:
-        return self._exact.setdefault(key[1], set()) if _is_plain(key[1]) else self._loose
+        return self._exact.setdefault(key[1], set()) if is_address(key[1]) else self._loose
 
     def _drop_needless(self, doing: str, undoing: str) -> None:
         """Nothing was done before it: what does it take back?"""
@@ -97,13 +111,18 @@ class HostRules:
         """Whether so many further rules may be kept."""
         return len(self._rules) + more <= limits.HOST_RULES_MAX
 
+    def has_room_for(self, action: str, hosts: Iterable[str], group: str = "") -> bool:
+        """Whether this may be said of those of them that are patterns or groups. What was said of them is unsaid."""
+        kind = Rule(action, "", group if action in (GROUP, UNGROUP) else "").kind
+        new = {host for host in hosts if not is_address(host)}
+        new -= {host for known, host, _ in self._loose if known == kind}
+        return not new or len(self._loose) + len(new) <= limits.HOST_PATTERNS_MAX
+
     # --- what they say of a machine ---
 
     def _about(self, node: Node) -> Iterator[Rule]:
         """Those that mean it, in order."""
-        port = node.via.rpartition(":")[2]
-        names = {node.name, node.address, host_of(node.via)}
-        texts = names | {f"{name}:{port}" for name in names}
+        texts = _texts({node.name, node.address, host_of(node.via)}, node.via)
         return (rule for rule in self._found(texts) if means(rule.host, node))
 
     def _found(self, texts: Iterable[str]) -> list[Rule]:
@@ -129,6 +148,12 @@ class HostRules:
         """Who does not want it at all; "": nobody."""
         return _last(REMOVE, self._about(node))
 
+    def policy_of(self, node: Node) -> SetPolicy:
+        """How it is to work."""
+        if not self._count[POLICY]:
+            return UNSAID
+        return merged(rule.policy for rule in self._about(node) if rule.policy is not None)
+
     def is_added(self, node: Node) -> bool:
         """Whether it is looked for, for everybody."""
         found = [rule for rule in self._about(node) if rule.action == ADD]
@@ -136,8 +161,7 @@ class HostRules:
 
     def unwanted_at(self, address: str) -> str:
         """Who removed what is at this address; "": nobody."""
-        host, port = host_of(address), address.rpartition(":")[2]
-        found = self._found((host, f"{host}:{port}"))
+        found = self._found(_texts({host_of(address)}, address))
         return _last(REMOVE, (rule for rule in found if _is_at(rule.host, address)))
 
     # --- lists ---
@@ -150,6 +174,15 @@ class HostRules:
         """Hosts that were added (and not removed since), and by whom."""
         last = {rule.host: rule for rule in self if rule.action in (ADD, REMOVE)}
         return [(rule.host, rule.by) for rule in last.values() if rule.action == ADD]
+
+    def policies(self) -> dict[str, tuple[SetPolicy, str]]:
+        """What was said of how nodes are to work, by the host that was named, and by whom (last)."""
+        found: dict[str, tuple[SetPolicy, str]] = {}
+        for rule in self:
+            if rule.policy is not None:
+                before, _ = found.get(rule.host, (UNSAID, ""))
+                found[rule.host] = merged((before, rule.policy)), rule.by
+        return found
 
     def names(self, host: str) -> bool:
         """Whether some rule names just this host."""
@@ -173,9 +206,11 @@ def _last(doing: str, rules: Iterable[Rule]) -> str:
     return found
 
 
-def _is_plain(host: str) -> bool:
-    """A name or an address, with or without a port."""
-    return is_address(host) and not host.startswith(("[", *SCHEMES))
+def _texts(names: set[str], address: str) -> set[str]:
+    """How people may write a machine of these names that is reached at this address."""
+    port = address.rpartition(":")[2]
+    either = names | {f"[{name}]" for name in names}
+    return either | {f"{name}:{port}" for name in either} | {address}
 
 
 def means(host: str, node: Node) -> bool:
@@ -183,6 +218,7 @@ def means(host: str, node: Node) -> bool:
     return host[1:] in node.groups if host.startswith("@") else fits(wanted_of(host), node)
 
 
+@functools.lru_cache(maxsize=4096)
 def wanted_of(host: str) -> Wanted:
     """`HOST`, `HOST:PORT`, `[ADDRESS]:PORT`, a pattern, or an address such as `unix:/path`."""
     if host.startswith(SCHEMES):

@@ -3,6 +3,7 @@
 drain   no new jobs; what has not started comes back; what runs goes on        "draining by WHO" --> "drained by WHO"
 remove  the same; when nothing of it is there any more: goodbye (`parting`), and whoever dials again is turned away
 now     what runs there is killed, and starts again elsewhere as after the death of a node
+policy  hours, clients to serve: its node is told, also when it comes later, or comes back; slots: those that we use
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from lightwork.config import limits
 from lightwork.kit.text import listed
 from lightwork.model.states import JobState
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.facts import HostsSaid
+from lightwork.scheduler.core.host_policy import PARTS_MAX, UNSAID, wrong_with
 from lightwork.scheduler.core.host_rules import (
     ADD,
     DRAIN,
     GROUP,
+    POLICY,
     REMOVE,
     RESUME,
     UNGROUP,
@@ -29,11 +34,11 @@ from lightwork.scheduler.core.host_rules import (
 )
 from lightwork.scheduler.core.nodes import HERE, Node
 from lightwork.scheduler.core.prospects import Stage
-from lightwork.scheduler.core.seeking import meet, seek
+from lightwork.scheduler.core.seeking import limit, meet, seek
 from lightwork.scheduler.core.state import Commands, State
 from lightwork.scheduler.core.wishes import address_of, is_pattern
+from lightwork.wire.messages import SetPolicy
 
-POLICY = "policy"
 ACTIONS = (ADD, REMOVE, DRAIN, RESUME, GROUP, UNGROUP, POLICY)
 LIST = "`lightwork hosts list` shows all"
 
@@ -60,15 +65,19 @@ def problem(state: State, event: on.HostsChanged) -> Problem | None:
     nested = next((host for host in event.hosts if group and host.startswith("@")), None)
     if nested is not None:
         return Problem(f"a group holds machines, not another group ({nested})", "name its machines")
-    if action == POLICY and event.policy is None:
-        return Problem("policy: nothing is said about it")
+    wrong_policy = wrong_with(event.policy) if action == POLICY else None
+    if wrong_policy is not None:
+        return Problem(*wrong_policy)
     if action not in (ADD, GROUP):
-        unknown = next((host for host in event.hosts if not _is_known(state, host, connected=action == POLICY)), None)
+        unknown = next((host for host in event.hosts if not _is_known(state, host)), None)
         if unknown is not None:
             what = f"group {unknown[1:]!r}" if unknown.startswith("@") else f"host {unknown!r}"
             return Problem(f"there is no {what}", f"the nodes now: {listed(sorted(state.nodes), 20)}; {LIST}")
-    if not state.hosts.has_room(2 * len(event.hosts)):
-        return Problem(f"{limits.HOST_RULES_MAX:,} words about hosts are kept already", "patterns and groups need few")
+    if not state.hosts.has_room((PARTS_MAX if action == POLICY else 2) * len(event.hosts)):
+        return Problem(f"at most {limits.HOST_RULES_MAX:,} words about hosts are kept", "patterns and groups need few")
+    if not state.hosts.has_room_for(action, event.hosts, group):
+        most = limits.HOST_PATTERNS_MAX
+        return Problem(f"at most {most} words about patterns and groups are kept", "name the hosts, or fewer patterns")
     return None
 
 
@@ -78,13 +87,11 @@ def _is_host(host: str) -> bool:
     return bool(name) and len(name) < limits.HOST_NAME_MAX and name.isprintable() and not any(map(str.isspace, name))
 
 
-def _is_known(state: State, host: str, *, connected: bool) -> bool:
-    if is_pattern(host) and not connected:
-        return True
-    if any(means(host, node) for node in state.nodes.values()):
+def _is_known(state: State, host: str) -> bool:
+    if is_pattern(host) or any(means(host, node) for node in state.nodes.values()):
         return True
     groups = state.hosts.groups() if host.startswith("@") else ()
-    return not connected and (state.hosts.names(host) or host[1:] in groups)
+    return state.hosts.names(host) or host[1:] in groups
 
 
 def meant(state: State, hosts: Iterable[str]) -> list[Node]:
@@ -100,16 +107,20 @@ def on_hosts_changed(state: State, event: on.HostsChanged) -> Commands:
         return [do.Answer(event.session, event.number, *wrong)] if event.session else []
     before = meant(state, event.hosts)
     commands: Commands = []
+    policy = UNSAID
     if event.action == POLICY and event.policy is not None:
-        commands += [do.SetPolicy(node.name, event.policy) for node in before]
-    else:
-        _say(state, event.action, event.hosts, event.group, event.by)
-        if event.action == ADD and event.group:
-            _say(state, GROUP, event.hosts, event.group, event.by)
-        for node in list(state.nodes.values()):
-            commands += follow(state, node)
-        if event.action == ADD:
-            commands += _look_for(state, event.hosts)
+        policy = replace(event.policy, word=state.tokens.reserve(1))
+    _say(state, event, policy)
+    if event.action == ADD and event.group:
+        _say(state, replace(event, action=GROUP))
+    for node in list(state.nodes.values()):
+        commands += follow(state, node)
+    if event.action == ADD:
+        commands += _look_for(state, event.hosts)
+    if not policy.clients:  # they shall leave; who comes later need not
+        for node in (node for node in before if node.standing in HERE):
+            last = replace(node.policy, clients=0, word=policy.word)
+            commands.append(do.SetPolicy(node.name, last, state.recorded))
     if event.now and event.action in (DRAIN, REMOVE):
         for node in before:
             commands += _kill(state, node, f"node {node.name} was {_PAST[event.action]} by {event.by or 'its owner'}")
@@ -124,11 +135,12 @@ def on_hosts_changed(state: State, event: on.HostsChanged) -> Commands:
 _PAST = {DRAIN: "drained", REMOVE: "removed"}
 
 
-def _say(state: State, action: str, hosts: list[str], group: str, by: str) -> None:
+def _say(state: State, event: on.HostsChanged, policy: SetPolicy = UNSAID) -> None:
+    words = policy if event.action == POLICY else None
     if state.ledger is not None:
-        state.record(HostsSaid(action, list(hosts), group, by))
+        state.record(HostsSaid(event.action, list(event.hosts), event.group, event.by, words))
     else:
-        state.hosts.take(action, hosts, group, by)
+        state.hosts.take(event.action, event.hosts, event.group, event.by, words)
 
 
 def _look_for(state: State, hosts: list[str]) -> Commands:
@@ -153,6 +165,8 @@ def settle(state: State, node: Node) -> None:
     node.groups = state.hosts.groups_of(node)
     node.drained_by = state.hosts.drained_by(node)
     node.removed_by = state.hosts.removed_by(node)
+    policy = state.hosts.policy_of(node)
+    node.policy, node.allowed = replace(policy, slots=None), policy.slots
     if node.removed_by:
         state.parting.add(node.name)
     else:
@@ -161,22 +175,39 @@ def settle(state: State, node: Node) -> None:
 
 def follow(state: State, node: Node) -> Commands:
     """The rules have changed: what follows for it."""
-    was = node.groups, node.drained_by, node.removed_by
+    was, allowed = (node.groups, node.drained_by, node.removed_by), node.allowed
     settle(state, node)
+    commands = instruct(state, node)
+    if node.allowed != allowed:
+        commands += _allow(state, node)
     if was == (node.groups, node.drained_by, node.removed_by):
-        return _for_everybody(state, node)
+        return [*commands, *_for_everybody(state, node)]
     state.queue.reconsider(node)
     _, drained_by, removed_by = was
-    commands: Commands = []
     if node.removed_by and not removed_by:
-        commands = _tell(state, node, f"node {node.name} is being removed by {node.removed_by}: it gets no new jobs")
+        commands += _tell(state, node, f"node {node.name} is being removed by {node.removed_by}: it gets no new jobs")
     elif node.drained_by and not drained_by and not node.removed_by:
-        commands = _tell(state, node, f"node {node.name} is drained by {node.drained_by}: it gets no new jobs")
+        commands += _tell(state, node, f"node {node.name} is drained by {node.drained_by}: it gets no new jobs")
     elif (drained_by or removed_by) and not (node.drained_by or node.removed_by):
-        commands = _tell(state, node, f"node {node.name} is in use again")
+        commands += _tell(state, node, f"node {node.name} is in use again")
     if (node.drained_by and not drained_by) or (node.removed_by and not removed_by):
         commands += ask_back(state, node)
     return [*commands, *_for_everybody(state, node)]
+
+
+def instruct(state: State, node: Node) -> Commands:
+    """Its node is told how it is to work, unless it knows."""
+    if node.policy == node.told or node.standing not in HERE:
+        return []
+    node.told = node.policy
+    return [do.SetPolicy(node.name, node.policy, state.recorded)]
+
+
+def _allow(state: State, node: Node) -> Commands:
+    """Other slots than before are to be used."""
+    state.queue.reconsider(node)
+    commands = limit(node, node.offered if node.allowed is None else node.allowed)
+    return commands if node.standing in HERE else []
 
 
 def _for_everybody(state: State, node: Node) -> Commands:

@@ -1,7 +1,7 @@
 """Jobs that no node could ever run, by what they ask for: they end at once, and say who comes nearest.
 
-Whether a node could is asked once, when the session has found the nodes that it will find: what fits then and leaves
-may come back. Jobs with wait_for_nodes=True are never judged.
+Whether a node could is asked once for each shape, when its session has found the nodes that it will find: what fits
+then and leaves may come back. Jobs with wait_for_nodes=True are never judged.
 """
 
 from __future__ import annotations
@@ -28,22 +28,29 @@ SHOWN = 3  # nodes, in the reason
 def judge(state: State) -> Commands:
     """Of the shapes that nobody has judged: who can be, is."""
     commands: Commands = []
-    for shape in list(state.queue.unjudged):
-        session = shape.stake.session
-        if shape.judged or shape.waits_for_nodes or session.name not in state.sessions:
-            del state.queue.unjudged[shape]
-            continue
+    for session in list(state.queue.unjudged):
         nodes = [node for node in state.nodes.values() if _is_ours(session, node)]
         if not nodes or not _settled(state, session):
             continue
         if any(not node.offered and node.untold for node in nodes):  # nothing is known of it yet
             continue
-        del state.queue.unjudged[shape]
-        whys = [misfit(node, shape, node.offered) for node in nodes]
-        shape.judged = None in whys
-        if not shape.judged:
-            commands += _fail(state, session, shape, _text(shape, nodes, [why or "" for why in whys]))
+        for shape in state.queue.unjudged.pop(session):
+            whys = _whys(shape, nodes)
+            shape.judged = not whys
+            if whys:
+                commands += _fail(state, session, shape, _text(shape, nodes, whys))
     return commands
+
+
+def _whys(shape: Shape, nodes: list[Node]) -> list[str]:
+    """Why each of them could never run it; none, if one could."""
+    whys: list[str] = []
+    for node in nodes:
+        why = misfit(node, shape, node.offered)
+        if why is None:
+            return []
+        whys.append(why)
+    return whys
 
 
 def _is_ours(session: Session, node: Node) -> bool:

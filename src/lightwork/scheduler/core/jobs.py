@@ -27,7 +27,7 @@ class Group:
     `avoid`: nodes where they failed: another one is better, if one may run them.
     """
 
-    __slots__ = ("avoid", "computation", "epoch", "line", "live", "options", "session", "shape")
+    __slots__ = ("avoid", "computation", "ended", "epoch", "line", "live", "options", "session", "shape")
 
     shape: Shape  # what matters to placement; given by its session
 
@@ -40,7 +40,8 @@ class Group:
         self.avoid = avoid
         self.epoch = epoch
         self.live = 0
-        self.line: deque[Job] = deque()  # those that wait; ended ones leave when they come to its head
+        self.line: deque[Job] = deque()  # those that wait, and some that have ended meanwhile
+        self.ended = 0  # so many did, at most, since those were thrown out
 
     @property
     def key(self) -> tuple[str, JobOptions, frozenset[str], int]:

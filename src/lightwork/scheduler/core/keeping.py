@@ -1,6 +1,7 @@
 """What is kept for shapes that found no room when it was their turn, so that others cannot starve them.
 
-    a node            where it will fit first: what it needs there adds up, and others get only what is left beside that
+    a node            where it will fit first, and its session may have more: what it needs there adds up, and others
+                      get only what is left beside that. No more than KEPT_MAX nodes are kept in all
     what it borrows   of the scheduler's own (licences): nobody else gets any; and while that is what it lacks, no node
                       is kept for it
 
@@ -21,6 +22,7 @@ from lightwork.scheduler.core.queue import LAST, Queue
 from lightwork.scheduler.core.shapes import UNKNOWN_NS, Shape
 
 LOOKED_AT = 16  # nodes, and attempts on one, to find where there is room first
+KEPT_MAX = 64  # nodes that are kept at once, for those who have waited longest
 
 
 def holder_of(field: Field, node: Node, shape: Shape) -> Shape | None:
@@ -60,21 +62,26 @@ def claim(field: Field, shape: Shape) -> None:
             field.claim(name, shape)
 
 
-def keep(field: Field, shape: Shape, now_ns: int) -> None:
-    """And a node is kept for it, of those that are not kept for somebody who has waited longer."""
+def keep(field: Field, shape: Shape, fit: int, now_ns: int) -> None:
+    """And one of these nodes is kept for it, of those that are not kept for somebody who has waited longer."""
     room = field.room(shape.need)
     if room.floating and (field.floating.lacking(room.floating) or not may_borrow(field, shape, room.floating)):
         field.release(shape, node_only=True)
         return
     kept = field.kept.get(shape)
-    if kept is not None and kept.bit & shape.fit:
+    if kept is not None and kept.bit & fit:
         return
     field.release(shape, node_only=True)
+    if len(field.kept) >= KEPT_MAX:
+        last = max(field.kept, key=lambda one: one.since)
+        if not _is_before(shape, last):
+            return
+        field.release(last, node_only=True)
     _, others = closed_to(field, shape)
-    found = islice(field.each(shape.fit & ~others), LOOKED_AT)
+    found = islice(field.each(fit & ~others), LOOKED_AT)
     node = min(found, key=lambda one: ready_ns(one, room, now_ns), default=None)
     if node is None:
-        holders = [one for one, its in field.kept.items() if its.bit & shape.fit & others and _is_before(shape, one)]
+        holders = [one for one, its in field.kept.items() if its.bit & fit & others and _is_before(shape, one)]
         if not holders:
             return
         node = field.kept[max(holders, key=lambda one: one.since)]
@@ -93,7 +100,8 @@ def tidy(queue: Queue, field: Field, charge: Charge | None) -> None:
     for shape in {*field.kept, *field.claimed.values()}:
         stake, kept = shape.stake, field.kept.get(shape)
         limit = LAST if charge is None else charge.limit(stake.session.name)
-        if shape not in stake.shapes or stake.session.congested or not shape.fit or queue.head(shape) >= limit:
+        group = None if stake.session.congested or not shape.fit else queue.first(shape)
+        if group is None or group.line[0].ordinal >= limit:
             field.release(shape)
         elif kept is not None:
             floating = field.room(shape.need).floating

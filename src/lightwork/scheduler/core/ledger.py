@@ -207,10 +207,10 @@ class Ledger:
         self.ordinal = max(self.ordinal, one.since)
 
     def _updated(self, one: fact.Updated) -> None:
-        self.sessions[one.session].steps.take(one.old, one.computation, one.epoch)
+        self.sessions[one.session].steps.take(one.old, one.computation, one.epoch, one.first)
 
     def _hosts_said(self, one: fact.HostsSaid) -> None:
-        self.hosts.take(one.action, one.hosts, one.group, one.by)
+        self.hosts.take(one.action, one.hosts, one.group, one.by, one.policy)
 
     # --- all of it, in as few facts as it takes ---
 
@@ -220,7 +220,7 @@ class Ledger:
             yield fact.Began(self.epoch, self.identity, self.ordinal)
         yield from self.nodes.values()
         for rule in self.hosts:
-            yield fact.HostsSaid(rule.action, [rule.host], rule.group, rule.by)
+            yield fact.HostsSaid(rule.action, [rule.host], rule.group, rule.by, rule.policy)
         for account in self.sessions.values():
             yield from facts_of(account)
 

@@ -9,6 +9,7 @@ from lightwork.scheduler.core import commands as do, events as on, hosts, step
 from lightwork.scheduler.core.attaching import overdue
 from lightwork.scheduler.core.clients import on_client_lost
 from lightwork.scheduler.core.facts import NodeKnown
+from lightwork.scheduler.core.host_policy import UNSAID
 from lightwork.scheduler.core.losses import give_up, lose, lose_waiting
 from lightwork.scheduler.core.nodes import HERE, SECOND_NS, Node, Standing
 from lightwork.scheduler.core.recovery import end_hold, hold_is_over
@@ -21,11 +22,12 @@ from lightwork.scheduler.core.stuck import heed, look
 def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
     """A node offers its slots. One whose claim went on has all that it had; another one's heartbeat will tell."""
     node = known = state.nodes.get(event.node)
+    limited = node is not None and node.slots < node.offered
     if node is None:
         node = Node(event.node, event.slots, event.address, event.hardware, state.now_ns)
         state.add_node(node)
     else:
-        used = node.slots if node.slots < node.offered else event.slots
+        used = node.slots if limited else event.slots
         node.offered, node.address, node.hardware = event.slots, event.address, event.hardware
         node.limit(used)
         node.draining = node.draining and event.resumed  # it has said so, and does not say it again
@@ -41,6 +43,8 @@ def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
     node.lease_ns = event.lease_ns
     node.resources, node.unwilling = event.resources, event.unwilling
     hosts.settle(state, node)
+    if node.allowed is not None and not limited:
+        node.limit(node.allowed)
     state.queue.reconsider(node)
     if known is None and node.removed_by:
         return hosts.turn_away(state, node)
@@ -49,15 +53,16 @@ def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
     if prospect is not None:
         prospect.joined(node.name)
     commands: Commands = []
-    if event.resumed:
-        state.queue.reconsider()
-    else:
+    if not event.resumed:
         forget_computations(state, node)
         commands += _not_awaited(state, node) + _forgets_sessions(state, node)
     commands += [command for session in state.sessions.values() for command in meet(state, session, node)]
     useless = unwanted(state, node)
     if useless:
         return commands + useless
+    if node.policy != UNSAID:  # whatever it was told, it may have been restarted since
+        node.told = UNSAID
+    commands += hosts.instruct(state, node)
     commands += step.synchronise_all(state, node)
     if node.slots < node.offered:
         commands = [*(one for one in commands if type(one) is not do.SetSlots), do.SetSlots(node.name, node.slots)]
@@ -122,7 +127,7 @@ def on_node_beat(state: State, event: on.NodeBeat) -> Commands:
     node.load, node.workers = event.load, event.workers
     if node.standing in (Standing.SILENT, Standing.DEAD):
         node.standing = Standing.JOINED
-        state.queue.reconsider()
+        state.queue.reconsider(node)
     commands = state.tell_all(ClusterEvent.NODE_LOAD, node) + heed(state, node)
     if event.unwilling != node.unwilling:
         commands += hosts.heed(state, node, event.unwilling)
@@ -249,7 +254,7 @@ def _pinned(state: State, node: Node) -> list[tuple[str, int]]:
 
 
 def _lose_pinned(state: State, node: Node, why: str) -> Commands:
-    in_line = [job for _, line in state.queue.lines() for job in line]
+    in_line = [job for group, line in state.queue.lines() if group.options.node == node.name for job in line]
     return lose_waiting(state, node, [*in_line, *state.delays], why)
 
 
@@ -279,7 +284,7 @@ def forget_computations(state: State, node: Node) -> None:
     for session in state.sessions.values():
         for record in session.computations.values():
             record.forget_node(node.name)
-    state.queue.reconsider()
+    state.queue.reconsider(node)
 
 
 def _forgets_sessions(state: State, node: Node) -> Commands:

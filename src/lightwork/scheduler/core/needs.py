@@ -18,7 +18,7 @@ Amounts: TypeAlias = tuple[tuple[str, int], ...]
 
 
 class Need:
-    """One set of resources; equal ones are one object. `plain`: one slot and nothing else."""
+    """One set of resources; equal ones are one object, as long as there are few. `plain`: one slot, nothing else."""
 
     __slots__ = ("amounts", "cpus", "plain")
 

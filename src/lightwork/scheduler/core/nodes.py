@@ -18,7 +18,7 @@ from lightwork.scheduler.core.field import Field
 from lightwork.scheduler.core.jobs import Group, Job, Twin
 from lightwork.scheduler.core.needs import PLENTY, WHOLE, Amounts, Need
 from lightwork.scheduler.core.shapes import Shape
-from lightwork.wire.messages import Hardware, Load, NodeStatus
+from lightwork.wire.messages import Hardware, Load, NodeStatus, SetPolicy
 
 SECOND_NS = 1_000_000_000
 WINDOW_NS = int(timers.WINDOW_S * SECOND_NS)
@@ -64,6 +64,8 @@ class Node:
         self.lease_ns = 0  # that it was told through that one; 0: as everybody
         self.unwilling = ""  # why it takes no new jobs now, by its own word
         self.drained_by = self.removed_by = ""  # who wants it to have no new jobs, or to go
+        self.policy = self.told = SetPolicy()  # how it is to work, and what of that it was told
+        self.allowed: int | None = None  # slots, negative: so many are left free; None: nobody has said so
         self.attempts: dict[int, Job] = {}
         self.field = Field()  # the table that it stands in, and its bit there
         self.bit = self.bucket = self.placed_weight = 0
@@ -73,7 +75,6 @@ class Node:
         self.unlike = 0  # those that take anything but one slot
         self._facts: dict[str, Any] | None = None
         self.held_bytes = 0  # of their arguments
-        self.window: dict[str, int] = {}  # jobs allowed ahead by computation; doubles with each report
         self.revoking_ns = -1  # since when it is asked to give some back; -1: it is not
         self.ailing = ""  # what it lacks, in words: it gets no work
         self.stuck_ns = 0  # it is alive but does nothing: until then it gets no work
@@ -155,7 +156,7 @@ class Node:
             held_ns += count * held.record.mean_ns
             same += count if held.record is shape.record else 0
         by_time = int((self.slots * WINDOW_NS - held_ns) / max(mean_ns, 1.0))
-        allowed = self.window.get(shape.computation, 1) * self.slots - same
+        allowed = shape.record.windows.get(self.name, 1) * self.slots - same
         return max(0, idle, min(by_time, allowed))
 
     # --- attempts ---
@@ -228,13 +229,11 @@ class Node:
             self.field.floating.take(need.amounts, count)
             for name, amount in need.amounts:
                 self.taken[name] = self.taken.get(name, 0) + amount * count
+        out = self.field.out
+        out[shape.stake.priority] = out.get(shape.stake.priority, 0) + count
         shape.stake.out += count
         shape.stake.charge(slot_ns)
         self.field.touch(self, freed=count < 0)
-
-    def widen(self, computation: str) -> None:
-        """A report came back: twice as much may go ahead."""
-        self.window[computation] = min(2 * self.window.get(computation, 1), limits.WINDOW_JOBS_MAX)
 
     def of_session(self, session: str) -> list[Job]:
         """The jobs of one session that are here."""

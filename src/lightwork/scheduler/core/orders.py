@@ -44,6 +44,16 @@ class Orders:
         over = [number for number, order in self._open.items() if order.due_ns and order.due_ns <= now_ns]
         return [self._open.pop(number) for number in over]
 
+    def forget(self, session: str) -> None:
+        """Nobody waits for its answers any more."""
+        self._open = {number: order for number, order in self._open.items() if order.session != session}
+
+    def session_over(self, session: str) -> list[Answer]:
+        """Whoever waits there for an answer of this session's waits for nothing."""
+        orders = [order for order in self._open.values() if order.session == session]
+        self.forget(session)
+        return [Answer(order.session, order.number, "its session is over") for order in orders]
+
     def node_gone(self, node: str) -> list[Answer]:
         """It cannot answer any more."""
         over = [number for number, order in self._open.items() if order.node == node]

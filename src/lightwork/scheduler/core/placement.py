@@ -9,7 +9,8 @@
                       nobody later goes ahead where it waits for a slot, nor takes what it lacks of the scheduler's own
 
 A shape is looked at if it is new (`fresh`), or if what has changed since the last turn is of use to it: what was full
-then and has not changed is full still. So a turn costs what it moves, however many jobs wait and nodes there are.
+then and has not changed is full still. And when nothing is left for anybody, the others are not asked: who is new is
+blocked, who was is. So a turn costs what it moves, however many jobs wait and nodes there are.
 
 A node gets one job per slot of a computation that nobody has measured, and then as many ahead as it will have done in
 about 50 ms (`Node.room`): tiny jobs travel in batches, long ones go one at a time, and nothing waits for a timer.
@@ -24,7 +25,7 @@ from lightwork.scheduler.core.exclusive import Charge, in_charge
 from lightwork.scheduler.core.explain import cap_left, refusal
 from lightwork.scheduler.core.handing_out import assign
 from lightwork.scheduler.core.keeping import claim, closed_to, holder_of, keep, may_borrow, tidy
-from lightwork.scheduler.core.needs import PLENTY
+from lightwork.scheduler.core.needs import PLENTY, WHOLE
 from lightwork.scheduler.core.nodes import Node
 from lightwork.scheduler.core.policies import FAIR, KEYS, SUBMITTED
 from lightwork.scheduler.core.queue import LAST
@@ -47,8 +48,6 @@ Entrants = list[tuple[float, int, Stake, Waiting]]  # a heap: stakes, by whose t
 def place(state: State) -> tuple[list[Command], Blocked]:
     """Hand out what can be handed out now; and which shapes found no room, and where they had looked."""
     if not state.queue.size:
-        for shape in list(state.queue.shapes()):  # all that they had was cancelled
-            state.queue.first(shape)
         state.field.changed = 0
         return [], []
     turn = Turn(state)
@@ -57,7 +56,9 @@ def place(state: State) -> tuple[list[Command], Blocked]:
 
 
 class Turn:
-    """One of them. `barred`: where nobody goes ahead any more, for somebody earlier waits for a slot there."""
+    """One of them. `barred`: where nobody goes ahead any more, for somebody earlier waits for a slot there. Of a level:
+    `open`, `part`, `ahead`: where those who are looked at may find a slot, or less, or go ahead; `stood`: where one
+    waited before."""
 
     def __init__(self, state: State) -> None:
         self.commands: list[Command] = []
@@ -65,7 +66,7 @@ class Turn:
         self._state = state
         self._queue, self._field = state.queue, state.field
         self._charge: Charge | None = None
-        self._barred = 0
+        self._barred = self._open = self._part = self._ahead = self._stood = 0
         self._looked = 0
 
     def run(self) -> None:
@@ -76,14 +77,17 @@ class Turn:
             if self._charge != state.charge:  # who had to wait need not any more
                 state.charge = self._charge
                 for shape in self._queue.shapes():
-                    shape.fresh = True
+                    self._queue.freshen(shape)
+        if not (field.changed or field.floating.changed or self._queue.stirred or field.now != state.placed):
+            return
+        state.placed = field.now
         lone = self._queue.lone()
         if lone is not None and not field.kept and self._charge is None:
             self._serve_lone(lone)
         else:
             self._serve_all()
         field.changed = 0
-        field.floating.changed = False
+        field.floating.changed = self._queue.stirred = False
 
     def _serve_lone(self, shape: Shape) -> None:
         """Nobody else waits: the same, without asking whose turn it is."""
@@ -97,7 +101,7 @@ class Turn:
                 return
             node, room = found
             jobs = queue.take(group, room, queue.following(shape))
-            shape.since = NEVER
+            shape.is_served()
             if self._field.claimed:
                 self._field.release(shape)
             self.commands += assign(node, shape.stake.session, jobs, self._state.tokens)
@@ -119,6 +123,7 @@ class Turn:
     def _serve_level(self, level: Level) -> None:
         entrants: Entrants = []
         state = self._state
+        self._open = self._part = self._ahead = self._stood = 0
         if len(level.stakes) > 1 and state.now_ns - state.kept_up_ns > KEEP_UP_NS * len(state.running):
             keep_up(state)
         for stake in list(level.stakes):
@@ -126,7 +131,7 @@ class Turn:
             if waiting:
                 entrants.append((self._key(stake, waiting[0][0]), stake.number, stake, waiting))
         heapify(entrants)
-        while entrants:
+        while entrants and self._is_something_left():
             _, number, stake, waiting = entrants[0]
             following = min((entry[0] for entry in entrants[1:3]), default=None)
             if self._serve(stake, waiting, following):
@@ -135,22 +140,38 @@ class Turn:
                 heapreplace(entrants, (self._key(stake, waiting[0][0]), number, stake, waiting))
             else:
                 heappop(entrants)
+        for shape in [entry[1] for _, _, _, waiting in entrants for entry in waiting]:
+            if shape.fresh or shape.since is NEVER:
+                self._looked = self._reach(shape)
+                self._block(shape)
+        self._barred |= self._stood
 
     def _waiting(self, stake: Stake) -> Waiting:
-        """Its shapes that may find room now."""
+        """Its shapes that may find room now; and those that wait for a slot, for nobody later may go ahead there."""
         session = stake.session
         if session.congested:
             return []
-        limit = self._limit(session)
+        limit, field = self._limit(session), self._field
+        now, lent, changed = field.now, field.floating.changed, field.changed
         waiting: Waiting = []
         for shape in list(stake.shapes):
-            if not self._reach(shape):
+            stands = shape.waits & shape.fit
+            if not (stands or shape.fresh or lent or shape.seen != now or shape.fit & (changed | shape.news)):
                 continue
-            group = self._queue.first(shape)
+            reach = self._reach(shape)
+            group = self._queue.first(shape) if reach or stands else None
             if group is not None and group.line[0].ordinal < limit:
+                self._open |= reach
+                self._part |= reach if shape.need.cpus < WHOLE else 0
+                self._ahead |= reach if may_go_ahead(shape) else 0
+                self._stood |= stands
                 waiting.append((group.line[0].ordinal, shape))
         heapify(waiting)
         return waiting
+
+    def _is_something_left(self) -> bool:
+        """Whether anybody may find a slot, or asks for less than one, or may go ahead."""
+        return self._part != 0 or self._open & self._field.idle != 0 or self._ahead & ~self._barred != 0
 
     def _limit(self, session: Session) -> int:
         return LAST if self._charge is None else self._charge.limit(session.name)
@@ -161,7 +182,7 @@ class Turn:
         if shape.seen != field.now:
             refresh(self._state, shape)
         if shape.fresh or (field.floating.changed and field.floating.part(shape.need.amounts)):
-            shape.fresh = True
+            self._queue.freshen(shape)
             reach = shape.fit
         else:
             reach = shape.fit & (field.changed | shape.news)
@@ -191,7 +212,7 @@ class Turn:
         jobs = queue.take(group, count, before)
         if jobs:
             self.commands += assign(node, stake.session, jobs, self._state.tokens)
-            shape.since = NEVER
+            shape.is_served()
             if self._field.kept or self._field.claimed:
                 self._field.release(shape)
         group = queue.first(shape)
@@ -227,15 +248,12 @@ class Turn:
         if field.kept:
             closed, beside = closed_to(field, shape)
             reach &= ~closed
-        while free := reach & room.bits:
+        while free := field.free(room, reach):
             node = field.best(free)
             holder = holder_of(field, node, shape) if beside & node.bit else None
             other = holder.need if holder is not None else None
             fits = min(node.count(shape.need.cpus, room.local, other), most) if self._still(node, session, shape) else 0
-            share = session.shares.get(node.name)
-            if fits and share is not None and share.cap:
-                fits = min(fits, cap_left(node, session, shape))
-            if fits:
+            if fits and (fits := min(fits, cap_left(node, session, shape))):
                 return node, fits
             reach &= ~node.bit
         return self._find_ahead(shape, session, reach & ~beside)
@@ -245,29 +263,34 @@ class Turn:
         node = self._field.nodes[bit.bit_length() - 1]
         if node is None or not self._still(node, session, shape):
             return None
-        most = self._ahead(node, session, shape)
+        most = self._room(node, session, shape)
         if self._barred & bit:
             most = min(most, node.idle_slots)
         return (node, most) if most > 0 else None
 
     def _find_ahead(self, shape: Shape, session: Session, reach: int) -> tuple[Node, int] | None:
         """All slots are taken: where it will be done soon."""
-        if not shape.need.plain or shape.once or not shape.record.mean_ns:
+        if not may_go_ahead(shape):
             return None
         reach &= ~self._barred
         best, most = None, 0
         for looked, node in enumerate(self._field.each(reach)):
             if looked == LOOKED_AT:
                 break
-            ahead = self._ahead(node, session, shape)
+            ahead = self._room(node, session, shape)
             if ahead > most and self._still(node, session, shape):
                 best, most = node, ahead
         return (best, most) if best is not None else None
 
-    def _ahead(self, node: Node, session: Session, shape: Shape) -> int:
-        share = session.shares.get(node.name)
-        ahead = node.room(shape)
-        return ahead if share is None or not share.cap else min(ahead, cap_left(node, session, shape))
+    def _room(self, node: Node, session: Session, shape: Shape) -> int:
+        room = node.room(shape)
+        return min(room, cap_left(node, session, shape)) if room and session.capped else room
+
+    def _waits_at(self, shape: Shape) -> int:
+        """Where there may be room for it: not where its session has all that it is to have."""
+        session, nodes = shape.stake.session, self._state.nodes
+        found = [nodes[name] for name in session.capped if name in nodes]
+        return shape.fit & ~sum(node.bit for node in found if cap_left(node, session, shape) <= 0)
 
     def _still(self, node: Node, session: Session, shape: Shape) -> bool:
         """Asked once more: not all that speaks against a node is told of in time."""
@@ -278,21 +301,35 @@ class Turn:
         return False
 
     def _block(self, shape: Shape) -> None:
-        """It finds no room: others may pass it, but not for ever."""
-        self.blocked.append((shape, self._looked))
+        """It finds no room: others may pass it, but not for ever. (Where it is limited nobody stands aside for it.)"""
+        if shape.waits and not self._looked:  # as before
+            self._barred |= shape.waits
+            return
         shape.fresh, shape.news = False, 0
+        waits = self._waits_at(shape) if shape.stake.session.capped else shape.fit
+        field = self._field
+        if shape.fit and not waits:
+            shape.is_served()
+            field.release(shape)
+            return
+        self.blocked.append((shape, self._looked))
         if shape.need.plain:
-            self._barred |= shape.fit
+            shape.waits = waits
+            self._barred |= waits
         if shape.since is NEVER:
             self._queue.blocked += 1
             shape.since, shape.passed = (-shape.stake.priority, self._queue.blocked), 0
-        field = self._field
         if not shape.need.plain or field.fractions or field.kept or field.claimed:
             claim(field, shape)
             shape.passed += 1
             many = shape.passed <= PASSED_MAX and shape.fit.bit_count() > FEW
             if not many and self._queue.lone() is None:
-                keep(field, shape, self._state.now_ns)
+                keep(field, shape, waits, self._state.now_ns)
+
+
+def may_go_ahead(shape: Shape) -> bool:
+    """Whether its jobs may wait on a node: they need a slot and nothing else, and are known to be short."""
+    return shape.need.plain and not shape.once and shape.record.mean_ns > 0
 
 
 def refresh(state: State, shape: Shape) -> None:

@@ -37,7 +37,7 @@ def on_computation_failed(state: State, event: on.ComputationFailed) -> Commands
     if event.epoch < record.epoch:
         return []
     record.failed[event.node] = event.failure
-    state.queue.reconsider()
+    state.queue.reconsider(state.nodes[event.node])
     told = do.TellComputation(event.session, event.computation, event.node, False, event.failure)
     again = prepared_again(session, event.node, event.computation, failed=True)
     return [told, *again, *fail_if_hopeless(state, session, record)]

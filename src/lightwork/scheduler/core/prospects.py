@@ -5,13 +5,14 @@ TRYING --NodeJoined--> JOINED --lost--> TRYING          TRYING --NodeUnreached--
    +----------------------------- it is time to try again --------------------------------+
 
 Busy nodes are asked again soon, for that keeps our place in their line; the others after RETRY_S, later RETRY_MAX_S.
-What was only heard, and cannot be reached, is forgotten after a while; what a user listed is tried for ever.
+What was only heard, and cannot be reached, is forgotten after a while; what a user listed is tried as long as anybody
+wishes for it.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from lightwork.config import timers
 from lightwork.wire.messages import Attempted
@@ -114,6 +115,11 @@ class Prospects:
         for one in self._all.values():
             if one.stage is Stage.CLOSED and wanted(one.address):
                 one.stage, one.next_ns = Stage.TRYING, 0
+
+    def forget(self, those: Iterable[Prospect]) -> None:
+        """They are not tried any more."""
+        for one in those:
+            del self._all[one.address]
 
     def node_lost(self, node: str, now_ns: int) -> None:
         """Its link broke: where it was reached, and under its other addresses, it may be again."""

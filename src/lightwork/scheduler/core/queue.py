@@ -4,12 +4,14 @@
     larger first     by the policy        by the first of its jobs, in order of submission
 
 A line is a deque; a heap in each shape holds its groups by the ordinals of their first jobs, with stale entries dropped
-when they come up. Ended jobs are dropped when they come to the head of their line. So nothing here is ever searched,
-however many wait; `placement` decides whose turn it is, and looks only at shapes that what has changed may help.
+when they come up. Ended jobs are dropped when they come to the head of their line, or are half of it. So no job is ever
+searched for, however many wait, and a shape for which none waits is gone. `placement` decides whose turn it is, and
+looks only at shapes that what has changed may help.
 """
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
@@ -20,7 +22,8 @@ from lightwork.model.states import JobState
 from lightwork.scheduler.core.field import Field
 from lightwork.scheduler.core.jobs import Group, Job
 from lightwork.scheduler.core.nodes import Node
-from lightwork.scheduler.core.shapes import NEVER, Level, Shape, Stake
+from lightwork.scheduler.core.sessions import Session
+from lightwork.scheduler.core.shapes import Level, Shape, Stake
 
 LAST = 1 << 62  # an ordinal after all others
 
@@ -31,9 +34,10 @@ class Queue:
     def __init__(self, field: Field | None = None) -> None:
         self.field = field or Field()
         self.size = 0
-        self.unjudged: dict[Shape, None] = {}  # nobody has looked whether any node can run them; see `impossible`
+        self.unjudged: dict[Session, dict[Shape, None]] = {}  # can any node run them? See `impossible`
+        self.stirred = False  # some shape is fresh
         self._levels: dict[int, Level] = {}
-        self._order: list[Level] = []  # the most urgent first
+        self._order: list[Level] = []  # those where somebody waits, the most urgent first
         self._groups: dict[Group, None] = {}  # those with a line, the oldest first
         self._stakes = 0
         self.blocked = 0  # how often a shape was, counted anew after each job of it that was placed
@@ -74,21 +78,33 @@ class Queue:
             group.line = deque(job for job in group.line if job.number not in numbers)
             self.size -= len(numbers)
             self._push(group)
+            self.first(group.shape)
 
-    def remove(self) -> None:
-        """A waiting job was ended; it leaves its line later."""
+    def remove(self, job: Job) -> None:
+        """A waiting job has ended; it leaves its line now or later."""
         self.size -= 1
+        group = job.group
+        group.ended += 1
+        if 2 * group.ended > len(group.line):
+            head = group.line[0] if group.line else None
+            group.line = deque(one for one in group.line if one.state < JobState.FINISHED)
+            group.ended = 0
+            if not group.line or group.line[0] is not head:
+                self._push(group)
+            self.first(group.shape)
 
     def lines(self) -> Iterator[tuple[Group, deque[Job]]]:
         """All groups that have a line, and the lines (with ended jobs still in them)."""
         return ((group, group.line) for group in self._groups)
 
-    def drop_session(self, session: str) -> None:
-        """Forget all groups of a session; its jobs have ended."""
-        for group in [group for group in self._groups if group.session == session]:
-            group.line = deque()
-            self._push(group)
-            self._leave(group.shape)
+    def drop_session(self, session: Session) -> None:
+        """Forget all that it has; its jobs have ended."""
+        for shape in [shape for stake in session.stakes.values() for shape in stake.shapes]:
+            for _, _, group in shape.heap:
+                group.line.clear()
+                self._groups.pop(group, None)
+            self._leave(shape)
+        self.unjudged.pop(session, None)
 
     def reconsider(self, node: Node | None = None) -> None:
         """Something changed about this node, or about all, or about computations: who may run where is asked again."""
@@ -100,11 +116,22 @@ class Queue:
             one.touch()
         self.field.doubt(self.field.all)
 
+    def reconsider_for(self, session: Session) -> None:
+        """Something changed for this session alone: where its jobs may run is asked again."""
+        for shape in session.shapes():
+            shape.seen = -1
+            if shape in shape.stake.shapes:
+                self.freshen(shape)
+
+    def freshen(self, shape: Shape) -> None:
+        """It is to be held against all nodes."""
+        shape.fresh = self.stirred = True
+
     # --- whose turn it is ---
 
     def levels(self) -> list[Level]:
-        """The most urgent first."""
-        return self._order
+        """Those where somebody waits, the most urgent first."""
+        return list(self._order)
 
     def lone(self) -> Shape | None:
         """The only shape that waits; None: there are more, or there is none."""
@@ -134,15 +161,6 @@ class Queue:
                 self._push(group)
         self._leave(shape)
         return None
-
-    def head(self, shape: Shape) -> int:
-        """The ordinal of its first job, as `first` would find it; LAST: none waits. Nothing is changed."""
-        if shape.heap:
-            ordinal, _, group = shape.heap[0]
-            if group.line and group.line[0].ordinal == ordinal and group.line[0].state < JobState.FINISHED:
-                return ordinal
-        waiting = (job.ordinal for _, _, group in shape.heap for job in group.line if job.state < JobState.FINISHED)
-        return min(waiting, default=LAST)
 
     def following(self, shape: Shape) -> int:
         """The first ordinal of the next group in this shape, after `first`; it may be too small."""
@@ -190,7 +208,7 @@ class Queue:
     def _enter(self, stake: Stake, shape: Shape) -> None:
         alone = self.lone()
         if alone is not None:  # what nobody could take from it before is to be kept for it now
-            alone.fresh = True
+            self.freshen(alone)
         if not stake.shapes:
             if not stake.number:
                 self._stakes += 1
@@ -198,23 +216,36 @@ class Queue:
             level = self._levels.get(stake.priority)
             if level is None:
                 level = self._levels[stake.priority] = Level(stake.priority)
-                self._order = [self._levels[key] for key in sorted(self._levels, reverse=True)]
+            if not level.stakes:
+                insort(self._order, level, key=_urgency)
             level.enter(stake)
         stake.shapes[shape] = None
-        shape.fresh = True
+        self.freshen(shape)
         if not shape.judged:
-            self.unjudged[shape] = None
+            self.unjudged.setdefault(stake.session, {})[shape] = None
 
     def _leave(self, shape: Shape) -> None:
         stake = shape.stake
         shape.heap.clear()
-        shape.since = NEVER
+        shape.is_served()
         if self.field.kept or self.field.claimed:
             self.field.release(shape)
-        stake.shapes.pop(shape, None)
-        level = self._levels.get(stake.priority)
-        if level is not None and not stake.shapes:
-            level.stakes.pop(stake, None)
+        if shape not in stake.shapes:
+            return
+        del stake.shapes[shape]
+        if not shape.judged and (unjudged := self.unjudged.get(stake.session)) is not None:
+            unjudged.pop(shape, None)
+            if not unjudged:
+                del self.unjudged[stake.session]
+        level = self._levels[stake.priority]
+        if not stake.shapes:
+            del level.stakes[stake]
+            if not level.stakes:
+                self._order.remove(level)
+
+
+def _urgency(level: Level) -> int:
+    return -level.priority
 
 
 def _ordinal(job: Job) -> int:

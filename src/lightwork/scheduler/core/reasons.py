@@ -26,7 +26,7 @@ def explain(state: State, session: Session, group: Group) -> list[str]:
         return [f"the scheduler was restarted, and first hears what still runs{where}"]
     if session.congested:
         return ["the client does not take results as fast as they come"]
-    ordinal = group.line[0].ordinal if group.line else state.ordinal
+    ordinal = next((job.ordinal for job in group.line if job.state < JobState.FINISHED), state.ordinal)
     held_back = why_exclusive(state, session, ordinal) if state.exclusive else None
     if held_back is not None:
         return [held_back]

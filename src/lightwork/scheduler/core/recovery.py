@@ -73,7 +73,7 @@ def _restore_session(state: State, account: Account) -> None:
     for computation in account.computations.values():
         session.computations[computation.digest] = ComputationRecord(computation)
     for digest, step in account.steps.latest.items():
-        session.steps.take(step.old, digest, step.epoch)
+        session.steps.take(step.old, digest, step.epoch, step.first)
         session.computations[digest].epoch = step.epoch
     for entry in account.entries.values():
         if entry.end is None:
@@ -104,7 +104,7 @@ def on_node_truth(state: State, event: on.NodeTruth) -> Commands:
     node = state.nodes[event.node]
     node.untold = False
     state.awaited.discard(node.name)
-    state.queue.reconsider()
+    state.queue.reconsider(node)
     commands: Commands = []
     adopted: list[tuple[Job, int, int]] = []
     unwanted: list[int] = []

@@ -22,7 +22,7 @@ def behind(node: Node, session: Session, group: Group) -> str | None:
         return None
     for digest, step in session.steps.latest.items():
         record = session.computations[digest]
-        if step.epoch <= group.epoch and node.name not in record.ready and node.name not in record.failed:
+        if step.first <= group.epoch and node.name not in record.ready and node.name not in record.failed:
             has = f"epoch {step.epoch - 1} of {session.steps.epoch} of {record.computation.name}"
             return f"node {node.name} is behind: it has {has}"
     return None

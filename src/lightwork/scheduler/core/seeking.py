@@ -6,8 +6,7 @@ wishes --+--> addresses to dial --Dial--> NodeJoined --meet--> a share of the no
 
 from __future__ import annotations
 
-from lightwork.config import ports, timers
-from lightwork.kit.text import count
+from lightwork.config import timers
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.explain import refusal
 from lightwork.scheduler.core.facts import Wished
@@ -19,6 +18,7 @@ from lightwork.scheduler.core.sessions import Session
 from lightwork.scheduler.core.shares import Share, Use
 from lightwork.scheduler.core.state import Commands, State
 from lightwork.scheduler.core.step import synchronise
+from lightwork.scheduler.core.tried import attempted, no_node, sentence
 from lightwork.scheduler.core.wishes import (
     address_of,
     fits,
@@ -32,20 +32,15 @@ from lightwork.scheduler.core.wishes import (
     shown,
     wish,
 )
-from lightwork.wire.messages import Attempted, Wanted
+from lightwork.wire.messages import Wanted
 
 FIRST_ASKS, FIRST_ASK_NS = 5, SECOND_NS  # a datagram may be lost: at first we ask more often
-ASKS_BEFORE_SILENCE = 3  # then it is said that nobody answers
 TOLD_MAX = 1000  # sentences that one session hears
 DISCOVER_NS = 2 * SECOND_NS  # so long a search on demand takes
 AGAIN_NS = 30 * SECOND_NS  # what changed is told no more often, while nothing runs
 NO_NODE_NS = int(timers.NO_NODE_S * SECOND_NS)
 UNANSWERED_NS = 3 * SECOND_NS // 2  # more than a try takes (CONNECT_S), less than the 5 s in which users hear of it
 STATES = {"busy": Stage.BUSY, "refused": Stage.REFUSED, "connected": Stage.ALIAS}
-FIREWALL = (
-    "start `lightwork node` there with the same secret; a firewall must let TCP port "
-    f"{ports.NODE} and UDP port {ports.DISCOVERY} pass; or list hosts: nodes=['host', 'host:port']"
-)
 
 
 # --- events ---
@@ -91,7 +86,7 @@ def _meet_anew(state: State, session: Session, event: on.NodesWanted) -> None:
             del session.shares[name]
         elif session.only and not share.wished and share.use is Use.USED:
             share.use = Use.OUTSIDE
-            state.queue.reconsider(node)
+            state.queue.reconsider_for(session)
 
 
 def _add(state: State, session: Session, wanted: list[Wanted], *, only: bool) -> None:
@@ -147,8 +142,8 @@ def on_node_allotted(state: State, event: on.NodeAllotted) -> Commands:
     if share is None or node is None:
         return []
     share.use = Use.USED if event.slots else Use.DECLINED
-    state.queue.reconsider()
     session = state.sessions[event.session]
+    state.queue.reconsider_for(session)
     return [*allot(state, session, share, node, event.slots), *synchronise(state, session, node)] if event.slots else []
 
 
@@ -164,7 +159,8 @@ def meet(state: State, session: Session, node: Node) -> Commands:
         return []
     share = session.shares[node.name] = Share(Use.USED)
     share.wished = wanted is not None
-    state.queue.reconsider(node)
+    if session.stakes:  # else it has no jobs that the node could run
+        state.queue.reconsider(node)
     if wanted is None:
         return []
     if wanted.spec >= 0:
@@ -194,14 +190,24 @@ def unwanted(state: State, node: Node) -> Commands:
     return [do.HangUp(node.name, "it is not among the nodes that are wanted")]
 
 
+def _free_unused(state: State) -> Commands:
+    """Nodes that sessions had named which are over now."""
+    if not state.parted:
+        return []
+    state.parted = False
+    idle = [node for node in state.nodes.values() if node.standing in HERE and not node.attempts]
+    return [command for node in idle for command in unwanted(state, node)] if state.shared else []
+
+
 def allot(state: State, session: Session, share: Share, node: Node, slots: int) -> Commands:
     """The session wants so many of its slots (negative: all but so many): of a node that others use, too, no more."""
     if not state.shared:
+        state.queue.reconsider(node)
         return limit(node, slots)
-    share.cap = max(0, min(node.offered, slots if slots >= 0 else node.offered + slots))
+    session.cap(node.name, max(0, min(node.offered, slots if slots >= 0 else node.offered + slots)))
     if not share.cap:
         share.use = Use.DECLINED
-    state.queue.reconsider()
+    state.queue.reconsider_for(session)
     return []
 
 
@@ -214,7 +220,7 @@ def limit(node: Node, slots: int) -> Commands:
 
 def seek(state: State) -> Commands:
     """What the clock makes due: questions, tries, answers; and what users should know by now."""
-    commands = _dial(state)
+    commands = [*_free_unused(state), *_dial(state)]
     wishes = _wishes(state)
     if state.prospects.next_ask_ns <= state.now_ns and _should_ask(state, wishes):
         state.prospects.asked += 1
@@ -248,7 +254,7 @@ def _should_ask(state: State, wishes: list[Wanted]) -> bool:
 def _dial(state: State) -> Commands:
     due = state.prospects.due(state.now_ns)
     commands: Commands = []
-    for prospect in due:
+    for prospect in _wished_still(state, due) if due else ():
         if by := _removed_by(state, prospect) if len(state.hosts) else "":
             told = why_removed(prospect.node or shown(prospect.address), by)
             prospect.failed(Stage.CLOSED, *told, state.now_ns)
@@ -256,6 +262,17 @@ def _dial(state: State) -> Commands:
             prospect.dialling = True
             commands.append(do.Dial(prospect.address))
     return commands
+
+
+def _wished_still(state: State, due: list[Prospect]) -> list[Prospect]:
+    """Who wished for the others is gone: they are forgotten. Where a node of ours was, it is looked for."""
+    wishes = _wishes(state)
+    named = {address_of(wanted) for wanted in wishes if not is_pattern(wanted.host)}
+    named.update(node.via for node in state.nodes.values())
+    asking = bool(wishes or state.orders.open())
+    wished = [one for one in due if one.address in named or (asking and not one.listed)]
+    state.prospects.forget(set(due).difference(wished))
+    return wished
 
 
 def _removed_by(state: State, prospect: Prospect) -> str:
@@ -274,8 +291,10 @@ def _tell(state: State, session: Session) -> Commands:
     if not _starving(state, session):
         seeking.since_ns, seeking.well_ns, seeking.told_none = -1, state.now_ns, ""
         news = [one for one in attempted(state, session) if one.text and one.text not in seeking.told]
+        if state.shared:  # nobody needs to join if all is well without
+            news = [one for one in news if one.address != state.listening]
         seeking.told.update(one.text for one in news)
-        return [do.Warn(session.name, "warning", _sentence(one), one.hint) for one in news]
+        return [do.Warn(session.name, "warning", sentence(one), one.hint) for one in news]
     if seeking.since_ns < 0:
         seeking.since_ns = max(seeking.well_ns, state.now_ns - SECOND_NS)
     patience_ns = NO_NODE_NS + (UNANSWERED_NS if state.prospects.unanswered() else 0)
@@ -296,39 +315,3 @@ def _starving(state: State, session: Session) -> bool:
     waiting = [group for group, _ in state.queue.lines() if group.session == session.name]
     nodes = [node for node in state.nodes.values() if node.name in session.shares]
     return any(all(refusal(node, session, group) for node in nodes) for group in waiting)
-
-
-def no_node(state: State, session: Session, tried: list[Attempted]) -> str:
-    """Why no node runs the waiting jobs: a line for each address and each node, each with what to do."""
-    said: dict[str, list[str]] = {}  # by what to do, for that is often the same
-    for one in tried:
-        if one.state != Stage.JOINED.value:
-            said.setdefault(one.hint, []).append(_sentence(one))
-    groups = [group for group, _ in state.queue.lines() if group.session == session.name][:1]
-    for node in state.nodes.values():
-        whys = [why for group in groups if (why := refusal(node, session, group)) and node.name in session.shares]
-        said.setdefault("", []).extend(whys)
-    waiting = sum(not job.node for job in session.jobs.values())
-    lines = [f"{count(waiting, 'job')} cannot start: no node can run {'it' if waiting == 1 else 'them'}. Tried:"]
-    for hint, sentences in said.items():
-        lines += [*sentences, f"  hint: {hint}"] if hint else sentences
-    return "\n  ".join(lines)
-
-
-def attempted(state: State, session: Session) -> list[Attempted]:
-    """What was tried for this session: listed and heard addresses, and patterns that nobody answered to."""
-    found = [one.report() for one in state.prospects if one.stage is not Stage.ALIAS]
-    for wanted in session.wishes:
-        heard = any(not one.listed and matches(wanted.host, host_of(one.address)) for one in state.prospects)
-        heard = heard or any(fits(wanted, node) for node in state.nodes.values() if not node.shares_memory)
-        if is_pattern(wanted.host) and not heard and state.prospects.asked >= ASKS_BEFORE_SILENCE:
-            what = "this network" if wanted.host == "*" else wanted.host
-            found.append(Attempted(wanted.host, "silent", f"{what}: nobody has answered", FIREWALL))
-    if state.listening and not any(not node.via and not node.shares_memory for node in state.nodes.values()):
-        join = f"on the machine that is to join: `lightwork node --join {state.listening}`"
-        found.append(Attempted(state.listening, "silent", f"no node has joined at {state.listening}", join))
-    return found
-
-
-def _sentence(one: Attempted) -> str:
-    return one.text or f"{shown(one.address)}: {one.state}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lightwork.config import limits
 from lightwork.model.errors import ProtocolError
 from lightwork.scheduler.core.durations import Durations
 from lightwork.scheduler.core.jobs import NOWHERE, Group, Job
@@ -17,7 +18,7 @@ SHAPES_MAX = 1000  # that are kept beyond their jobs
 class ComputationRecord:
     """A computation of a session: where it is ready or failed, and how long its jobs take (0: not known yet)."""
 
-    __slots__ = ("computation", "durations", "epoch", "failed", "lasts_ns", "mean_ns", "prepared", "ready")
+    __slots__ = ("computation", "durations", "epoch", "failed", "lasts_ns", "mean_ns", "prepared", "ready", "windows")
 
     def __init__(self, computation: Computation) -> None:
         self.computation = computation
@@ -25,12 +26,14 @@ class ComputationRecord:
         self.mean_ns = 0.0
         self.lasts_ns = 0  # so long one has run already, while none has ended
         self.durations = Durations()
+        self.windows: dict[str, int] = {}  # jobs allowed ahead by node, for each of its slots
         self.prepared: set[str] = set()
         self.ready: set[str] = set()
         self.failed: dict[str, dict[str, bytes]] = {}
 
-    def measured(self, durations_ns: list[int]) -> None:
-        """Jobs ended after so many nanoseconds each."""
+    def measured(self, node: str, durations_ns: list[int]) -> None:
+        """Jobs ended there after so many nanoseconds each. A report came back: twice as much may go ahead."""
+        self.windows[node] = min(2 * self.windows.get(node, 1), limits.WINDOW_JOBS_MAX)
         newest = sum(durations_ns) / len(durations_ns)
         self.mean_ns = newest if not self.mean_ns else self.mean_ns + MEAN_WEIGHT * (newest - self.mean_ns)
         self.durations.saw(durations_ns)
@@ -40,6 +43,7 @@ class ComputationRecord:
         self.prepared.discard(node)
         self.ready.discard(node)
         self.failed.pop(node, None)
+        self.windows.pop(node, None)
 
 
 class Session:
@@ -61,6 +65,7 @@ class Session:
         self.congested = False  # its client does not keep up: nothing of it is placed
         self.releasing: set[str] = set()  # nodes that have not yet said that they forgot us
         self.shares: dict[str, Share] = {}  # by node; a node without a share is not ours
+        self.capped: set[str] = set()  # nodes of which it is to have a part, see `cap`
         self.wishes: list[Wanted] = []
         self.only = False  # it uses no other nodes
         self.seeking = Seeking()
@@ -89,6 +94,14 @@ class Session:
             found.shape = self._shape(found)
         return found
 
+    def cap(self, node: str, slots: int) -> None:
+        """It is to have so many slots of a node that it shares, at once; 0: as many as there are."""
+        self.shares[node].cap = slots
+        if slots:
+            self.capped.add(node)
+        else:
+            self.capped.discard(node)
+
     def _shape(self, group: Group) -> Shape:
         """Where and when its jobs may run."""
         given = group.options
@@ -105,6 +118,10 @@ class Session:
             record = self.computations[group.computation]
             found = self._shapes[key] = Shape(stake, record, group)
         return found
+
+    def shapes(self) -> set[Shape]:
+        """Of all its jobs that wait or run, and those that are kept beyond their jobs."""
+        return {*self._shapes.values(), *(group.shape for group in self._groups.values())}
 
     def regroup(self, job: Job, avoid: frozenset[str]) -> None:
         """A job that stands in no line had better not go to these nodes again."""

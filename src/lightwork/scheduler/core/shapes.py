@@ -88,6 +88,7 @@ class Shape:
         "seen",
         "since",
         "stake",
+        "waits",
         "waits_for_nodes",
         "where",
     )
@@ -116,7 +117,9 @@ class Shape:
         self.heap: list[tuple[int, int, Group]] = []  # its groups by their first jobs, some entries stale
         self.since = NEVER  # when it was first blocked since one of its jobs was placed; the most urgent are the first
         self.passed = 0  # in how many turns it was blocked since then
-        self.judged = not (self.where or self.problem or options.resources)  # it is known that some node can run it
+        self.waits = 0  # where it waits for a slot, and nobody later may go ahead
+        may_be_impossible = bool(self.where or self.problem or options.resources)
+        self.judged = not may_be_impossible or self.waits_for_nodes  # nobody need look whether any node can run it
 
     def cost_ns(self) -> int:
         """Slot time of one of its jobs, as far as is known."""
@@ -126,6 +129,10 @@ class Shape:
             usual_ns = level.usual_ns if level is not None else 0
             mean_ns = max(UNKNOWN_NS, usual_ns, LONGER * self.record.lasts_ns)
         return int(mean_ns * self.need.cpus) // WHOLE
+
+    def is_served(self) -> None:
+        """One of its jobs was placed, or none waits any more: it is not blocked."""
+        self.since, self.waits = NEVER, 0
 
     def preferred(self, bits_of_avoided: int) -> int:
         """Of the nodes that may run it, those where it has not failed, if there are any."""

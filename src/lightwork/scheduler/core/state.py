@@ -41,6 +41,7 @@ class State:
         self.waits_for: Job | None = None  # that must end before it may begin
         self.opened = 0  # sessions, ever
         self.kept_up_ns = 0  # when what runs was charged for
+        self.placed = -1  # how far the log of doubts had come when jobs were placed last
         self.sessions: dict[str, Session] = {}
         self.nodes: dict[str, Node] = {}
         self.queue = Queue(self.field)
@@ -58,6 +59,7 @@ class State:
         self.killing: dict[int, str] = {}  # attempts that are ended for no fault of theirs, and why
         self.barriers: list[Barrier] = []  # who waits for computations to be prepared everywhere
         self.shared = self.cooperative = False  # any number of users; and each may change nodes for all
+        self.parted = False  # a session is over since nodes were looked through
         self.leaving: list[tuple[str, str]] = []  # sessions and nodes that part when the jobs there have ended
         self.released: list[tuple[str, str]] = []  # sessions that nodes have forgotten while they go on elsewhere
         self.ledger: Ledger | None = None  # None: nothing survives us
@@ -141,9 +143,9 @@ class State:
 
     def end(self, session: Session, job: Job, state: JobState) -> None:
         """The job has its terminal state; its attempt, if it had one, was let go before."""
-        if not job.node and not self.delays.drop(job):
-            self.queue.remove()
         job.state = state
+        if not job.node and not self.delays.drop(job):
+            self.queue.remove(job)
         job.payload = b""
         session.ended(job)
 
@@ -173,7 +175,7 @@ class State:
 
     def release(self, session: Session) -> Commands:
         """All nodes are to forget the session; its end comes when they have."""
-        self.queue.drop_session(session.name)
+        self.queue.drop_session(session)
         here = {node.name for node in self.nodes.values() if node.standing in HERE}
         session.releasing = here.intersection(session.shares)
         if not session.releasing:
@@ -189,15 +191,17 @@ class State:
 
     def _end_session(self, session: Session) -> Commands:
         del self.sessions[session.name]
+        self.parted = True
         for node in self.nodes.values():  # nobody will fetch that any more
             node.kept = {token: owner for token, owner in node.kept.items() if owner != session.name}
-        return [*self._unlimit(session), do.EndSession(session.name)]
+        return [*self._unlimit(session), *self.orders.session_over(session.name), do.EndSession(session.name)]
 
     def _unlimit(self, session: Session) -> Commands:
         """Others have the slots again that it did not want used."""
         found = [(self.nodes[name], slots) for name, slots in session.limited.items() if name in self.nodes]
         for node, slots in found:
             node.limit(slots)
+            self.queue.reconsider(node)
         return [do.SetSlots(node.name, node.slots) for node, _ in found]
 
 

@@ -1,4 +1,5 @@
-"""Computations in step: an update reaches every node, and nothing that was submitted after it runs before it is there.
+"""Computations in step: an update reaches every node, and nothing that was submitted after it runs on a node before it,
+or the one that took its place meanwhile, is there.
 
 Update --> the session's epoch grows --> Prepare(epoch) to every node in use --> Prepared(epoch): in step
                                               ^                          +--> failed: not used for this computation
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lightwork.config import limits
 from lightwork.kit.text import listed
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.facts import Defined, Updated
@@ -42,7 +44,7 @@ def on_computation_updated(state: State, event: on.ComputationUpdated) -> Comman
     record.epoch = epoch
     for known in (record.prepared, record.ready, record.failed):
         known.clear()
-    state.queue.reconsider()
+    state.queue.reconsider_for(session)
     commands = [one for node in state.nodes.values() for one in synchronise(state, session, node)]
     return [*commands, do.Answer(session.name, event.number, after=state.recorded, total=epoch)]
 
@@ -99,10 +101,15 @@ def on_ready_awaited(state: State, event: on.ReadyAwaited) -> Commands:
     session = state.sessions[event.session]
     if any(digest not in session.computations for digest in event.computations):
         return [do.Answer(session.name, event.number, "a computation that is waited for was never defined")]
-    barrier = Barrier(session.name, event.number, tuple(event.computations), event.nodes)
-    if barrier not in state.barriers:  # clients repeat their questions over a new link
-        state.barriers.append(barrier)
-    return []
+    barrier = Barrier(session.name, event.number, tuple(dict.fromkeys(event.computations)), event.nodes)
+    mine = [one for one in state.barriers if one.session == session.name]
+    if barrier in mine:  # clients repeat their questions over a new link
+        return []
+    state.barriers.append(barrier)
+    if len(mine) < limits.BARRIERS_MAX:
+        return []
+    state.barriers.remove(mine[0])  # nobody waits for it any more, most likely
+    return [do.Answer(session.name, mine[0].number, f"{limits.BARRIERS_MAX} others wait that came later")]
 
 
 def look(state: State) -> Commands:

@@ -38,7 +38,7 @@ def heed(state: State, node: Node) -> Commands:
     if bool(was) == bool(ailing):
         return []
     if not ailing:
-        state.queue.reconsider()
+        state.queue.reconsider(node)
         return _tell(state, node, "info", f"node {node.name} has recovered (it was set aside: {was})")
     told = _tell(state, node, "warning", f"node {node.name} ({node.address}) is set aside: {ailing}")
     return [*told, *_ask_back(state, node)]
@@ -78,7 +78,7 @@ def _look_at(state: State, node: Node) -> Commands:
             return []
         node.quiet_ns, node.stuck_ns = state.now_ns, 0
         node.stuck_times = 0 if moved else node.stuck_times
-        state.queue.reconsider()
+        state.queue.reconsider(node)
         what = "is at work again" if moved else "is tried once more"
         return _tell(state, node, "info", f"node {node.name}, which started nothing, {what}")
     waiting = [] if moved or node.standing is not Standing.JOINED else _should_start(state, node)

@@ -1,8 +1,8 @@
 """Jobs handed out but not started come back when others are idle, or when more urgent ones wait.
 
 The embedded node balances its own workers; this is between nodes: when the queue is empty and a node has idle slots,
-the node with most jobs ahead is asked for the younger half of them, as far as an idle node may run them (or they would
-go back and forth for ever). It gives back only what has not started.
+the node with most jobs ahead is asked for the younger half of them, as far as an idle node would take them at once (or
+they would go back and forth for ever). It gives back only what has not started.
 
 An urgent job does not wait behind what was handed out ahead: where it may run, all that is less urgent and has not
 started is asked back at once, and the next slot that becomes free is its own.
@@ -15,7 +15,7 @@ from itertools import islice
 
 from lightwork.model.states import JobState
 from lightwork.scheduler.core.commands import Command, Revoke
-from lightwork.scheduler.core.explain import cap_left, refusal
+from lightwork.scheduler.core.explain import cap_left, fullness, refusal
 from lightwork.scheduler.core.jobs import Group
 from lightwork.scheduler.core.keeping import closed_to
 from lightwork.scheduler.core.needs import WHOLE
@@ -55,14 +55,17 @@ def is_asked(donor: Node, now_ns: int) -> bool:
 
 
 def _movable(donor: Node, idle: list[Node], sessions: Mapping[str, Session]) -> Iterator[int]:
-    """The donor's attempts that have not started and that one of the idle nodes may run, youngest first."""
+    """The donor's attempts that have not started and that one of the idle nodes would take, youngest first."""
     allowed: dict[Group, bool] = {}
     for token, job in reversed(donor.attempts.items()):
         group = job.group
         if group not in allowed:
             session = sessions[group.session]
             allowed[group] = any(
-                node.name not in group.avoid and refusal(node, session, group) is None for node in idle
+                node.name not in group.avoid
+                and refusal(node, session, group) is None
+                and fullness(node, session, group.shape) is None
+                for node in idle
             )
         if allowed[group] and job.state is JobState.QUEUED and not job.cancelled:
             yield token
@@ -73,10 +76,7 @@ def _movable(donor: Node, idle: list[Node], sessions: Mapping[str, Session]) -> 
 
 def make_way(state: State, blocked: list[tuple[Shape, int]]) -> list[Command]:
     """Shapes that found no room, and where they looked: what is less urgent there, and has not started, comes back."""
-    if len(state.queue.levels()) < 2 and state.ledger is None:
-        return []
-    out = (stake.priority for session in state.sessions.values() for stake in session.stakes.values() if stake.out)
-    least = min(out, default=None)
+    least = min((priority for priority, out in state.field.out.items() if out), default=None)
     if least is None:
         return []
     commands: list[Command] = []
@@ -97,7 +97,7 @@ def _make_way(state: State, shape: Shape, reach: int) -> list[Command]:
     missing = shape.need.cpus * (len(group.line) + len(shape.heap) - 1)
     commands: list[Command] = []
     _, others = closed_to(field, shape)
-    where = kept.bit if kept is not None else reach & ~room.bits & ~others
+    where = kept.bit if kept is not None else reach & ~field.free(room, reach) & ~others
     for node in islice(field.each(where), LOOKED_AT):
         if missing <= 0:
             break

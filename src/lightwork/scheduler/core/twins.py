@@ -17,9 +17,11 @@ from lightwork.scheduler.core.exclusive import Charge, in_charge
 from lightwork.scheduler.core.explain import cap_left, refusal
 from lightwork.scheduler.core.handing_out import assign_twin
 from lightwork.scheduler.core.jobs import Job
+from lightwork.scheduler.core.keeping import closed_to, may_borrow
 from lightwork.scheduler.core.nodes import SECOND_NS, Node, Standing
 from lightwork.scheduler.core.retries import spend
 from lightwork.scheduler.core.sessions import ComputationRecord
+from lightwork.scheduler.core.shapes import NEVER
 from lightwork.scheduler.core.state import Commands, State
 from lightwork.scheduler.core.takeback import PATIENCE_NS, is_asked
 from lightwork.wire import outcome
@@ -102,12 +104,17 @@ def _host(state: State, job: Job, idle: list[Node]) -> Node | None:
     session, group = state.sessions[job.group.session], job.group
     need = group.shape.need
     room = state.field.room(need)
-    if state.field.floating.lacking(room.floating):
+    if state.field.floating.lacking(room.floating) or not may_borrow(state.field, group.shape, room.floating):
         return None
+    kept, _ = closed_to(state.field, group.shape)
+    lone = state.queue.lone()
+    if lone is not None and lone.since is not NEVER and lone.stake.priority >= group.shape.stake.priority:
+        kept |= lone.fit  # for who waits alone nothing need be kept, but from us
     fit = [
         node
         for node in idle
-        if node.count(need.cpus, room.local)
+        if not node.bit & kept
+        and node.count(need.cpus, room.local)
         and cap_left(node, session, group.shape) > 0
         and node.name != job.node
         and node.name not in group.avoid

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 
 class Step(NamedTuple):
-    """An update: a computation took the place of `old`."""
+    """An update: a computation took the place of `old`. `first`: the epoch of the first update in this row of them."""
 
     old: str
     epoch: int
+    first: int
 
 
 class Barrier(NamedTuple):
@@ -28,11 +29,11 @@ class Steps:
         self.epoch = 0
         self.latest: dict[str, Step] = {}
 
-    def take(self, old: str, digest: str, epoch: int) -> None:
-        """One more."""
-        self.latest.pop(old, None)
-        self.latest.pop(digest, None)
-        self.latest[digest] = Step(old, epoch)
+    def take(self, old: str, digest: str, epoch: int, first: int = 0) -> None:
+        """One more. `first`: as in the step, if it is known; else it follows from those before."""
+        before = self.latest.pop(old, None), self.latest.pop(digest, None)
+        known = [step.first for step in before if step is not None]
+        self.latest[digest] = Step(old, epoch, first or min(known, default=epoch))
         self.epoch = epoch
 
     def done(self, old: str, digest: str) -> int:

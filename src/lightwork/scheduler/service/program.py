@@ -281,7 +281,9 @@ class SchedulerProgram:
             self.log.say(f"the scheduler of session {self.options.session} listens at {doors.address}")
             return
         self._report.announce(listening_line(name, doors))
-        self._report.hint(joining_hint(doors) if plan.public else OPENING)
+        self._report.hint(joining_hint(doors))
+        if not plan.public:
+            self._report.hint(OPENING)
         if self.options.credential is not None and self.options.clients is not None:
             whose = f"from {self.options.credential.origin}, programs that from {self.options.clients.origin}"
             self._report.hint(f"nodes need the credential {whose}")

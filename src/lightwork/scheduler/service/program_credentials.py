@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from lightwork.model.errors import UserError
 from lightwork.scheduler.service.program_options import ProgramOptions, Report
 from lightwork.security.credential import Credential, check_reach
+from lightwork.security.secret import NONE_YET
 
 if TYPE_CHECKING:
     from lightwork.transport.tls import Encryption
-
-NO_SECRET = "`lightwork secret --save` makes one; all machines need the same"
 
 
 class Ciphers(NamedTuple):
@@ -27,7 +26,7 @@ def check(options: ProgramOptions, addresses: list[str], public: str, report: Re
     for address in addresses:
         what = "listens on" if address == public else "dials nodes over"
         if not given:
-            raise UserError(f"a scheduler {what} the network only with a secret, and there is none", hint=NO_SECRET)
+            raise UserError(f"a scheduler {what} the network only with a secret, and there is none", hint=NONE_YET)
         for credential in given if address == public else given[:1]:
             if warning := check_reach(credential, address, options.weak_secret):
                 report.hint(warning)

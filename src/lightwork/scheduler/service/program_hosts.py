@@ -80,7 +80,8 @@ class WatchedHosts:
             wanted[host.place] = sorted({*wanted.get(host.place, []), *host.groups})
         known, added = self._known, [place for place in wanted if place not in self._known]
         self._tell("remove", [place for place in known if place not in wanted])
-        self._tell("add", added)
+        if not self._tell("add", added):  # the next edit tries it again
+            wanted = {place: groups for place, groups in wanted.items() if place in known}
         for group in sorted({group for groups in [*wanted.values(), *known.values()] for group in groups}):
             into = [place for place in wanted if group in wanted[place] and group not in known.get(place, [])]
             out = [place for place in known if group in known[place] and group not in wanted.get(place, [])]
@@ -89,16 +90,18 @@ class WatchedHosts:
         self._known = wanted
         _remember(self._memory, wanted)
 
-    def _tell(self, action: str, places: Iterable[str], group: str = "") -> None:
+    def _tell(self, action: str, places: Iterable[str], group: str = "") -> bool:
+        """Whether it was taken."""
         hosts = list(places)
         if not hosts:
-            return
+            return True
         answer = self._change(ChangeHosts(0, action, hosts, group, by=self._path.name))
         which = listed(hosts, SHOWN_MAX)
         if answer.error:
             self._log.say(f"{self._path}: {answer.error}")
         elif action in _SAID:
             self._log.say(f"{self._path}: {_SAID[action]} {which}")
+        return not answer.error
 
 
 _SAID = {"add": "uses", "remove": "lets go of"}

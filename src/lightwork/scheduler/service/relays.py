@@ -32,7 +32,7 @@ class Relays:
         """A relay is there. What an earlier link of it carried is no more."""
         for old in [one for one in self._by_link if one.peer.session == link.peer.session]:
             self.lost(old, None)
-            old.abort()
+            old.close(f"relay {link.peer.name} has another connection now, from {link.address}")
         ours = Hello(PROTOCOL, "scheduler", "", software=link.peer.software)
         self._by_link[link] = Channels(link, self._receiver, ours, self._may_work)
 
