@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help setup check static unit test soak bench demo format clean
-.PHONY: _unit-half _unit-rest _test-machine _test-network _test-durable _test-simulation _test-programs _format _lint _imports _mypy-linux _mypy-win32 _mypy-darwin _mypy-tests
+.PHONY: _unit-first _unit-second _unit-rest _test-machine _test-network _test-durable _test-simulation _test-programs _format _lint _imports _mypy-linux _mypy-win32 _mypy-darwin _mypy-tests
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
@@ -29,18 +29,21 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $(STAMP)
 
 check: $(STAMP)  ## format, lint, types on three platforms, import contracts, fast tests (under a minute)
-	@$(MAKE) -j3 unit static
+	@$(MAKE) -j4 unit static
 
 static: _mypy-linux _mypy-win32 _mypy-darwin _mypy-tests _format _lint _imports
 
-# Two halves side by side.
+# Three parts side by side: some mostly wait.
 QUICK = $(BIN)/python -m pytest -q -m "not slow and not soak"
-HALF = tests/cli tests/client tests/simulation tests/transport
-unit: _unit-half _unit-rest
-_unit-half: $(STAMP)
-	@$(QUICK) $(HALF) $(ARGS)
+FIRST = tests/cli tests/client tests/simulation tests/transport
+SECOND = tests/house tests/payload tests/pools tests/relay tests/wire tests/worker
+unit: _unit-first _unit-second _unit-rest
+_unit-first: $(STAMP)
+	@$(QUICK) $(FIRST) $(ARGS)
+_unit-second: $(STAMP)
+	@$(QUICK) $(SECOND) $(ARGS)
 _unit-rest: $(STAMP)
-	@$(QUICK) $(addprefix --ignore ,$(HALF) tests/e2e tests/e2e_net) $(ARGS)
+	@$(QUICK) $(addprefix --ignore ,$(FIRST) $(SECOND) tests/e2e tests/e2e_net) $(ARGS)
 
 test: $(STAMP)  ## everything that must hold before a change lands
 	@$(MAKE) -j2 static

@@ -165,6 +165,7 @@ def test_a_scheduler_takes_what_is_not_typed(home: Home) -> None:
         assert "hint: did you mean listen?" in one.err
 
 
+@pytest.mark.slow
 def test_a_node_takes_what_is_not_typed(home: Home) -> None:
     name = new_name()
     (home.path / "n.toml").write_text(f"[node]\nslots = 3\nlabel = {{ disk = 'ssd' }}\nname = '{name}'\n")

@@ -138,6 +138,7 @@ def asked_over_a_broken_link(fake: FakeDurable, kind: type, ask: Any) -> Any:
     return found[0]
 
 
+@pytest.mark.slow
 def test_questions_are_asked_again_over_the_next_link(fake: FakeDurable) -> None:
     fake.hold = True
     fake.replies = {
