@@ -78,8 +78,8 @@ def watch(address: str, credential: Credential | None = None, *, weak_secret: bo
         _say_where(error, where.removeprefix(f"{TCP}:"))
         raise
     except Unreachable as error:
-        if "`lightwork node`" in error.hint:  # a guess by the port
-            error.hint = error.hint.replace("`lightwork node`", "`lightwork scheduler`")
+        for guess in ("`lightwork node`", "the node, relay or scheduler"):  # by the port
+            error.hint = error.hint.replace(guess, "`lightwork scheduler`")
         raise
 
 
