@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 KILL, STOP, CUT, DEAF = "kill", "stop", "cut", "deaf"
 RAZE = "raze"  # a node's program dies in one moment with all that could clean up after it
+SPARE = 3  # kills of workers more than are wanted: late ones may find nobody at work
 
 
 class Size(NamedTuple):
@@ -56,7 +57,8 @@ def plan(seed: int, size: Size, nodes: Sequence[str], clients: Sequence[str], ho
         long = n % 5 == 4  # past the lease
         what = RAZE if n % 5 == 1 else KILL
         faults.append(Fault(at(n, size.nodes), what, "node", chance.choice(nodes), 8.0 if long else pause()))
-    faults += [Fault(at(n, size.workers), KILL, "worker", chance.choice(nodes), 0.0) for n in range(size.workers)]
+    workers = size.workers + SPARE
+    faults += [Fault(at(n, workers), KILL, "worker", chance.choice(nodes), 0.0) for n in range(workers)]
     faults += [Fault(at(n, size.clients), KILL, "client", chance.choice(clients), pause()) for n in range(size.clients)]
     faults += [Fault(at(n, size.keepers), KILL, "keeper", chance.choice(nodes), 0.0) for n in range(size.keepers)]
     faults += [Fault(at(n, size.journals), KILL, "journal", "", pause()) for n in range(size.journals)]

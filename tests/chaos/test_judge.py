@@ -11,7 +11,7 @@ from tests.chaos import oracle
 from tests.chaos.history import Event, History
 from tests.chaos.judge import Given, Lives, judge
 from tests.chaos.oracle import SECOND, Delivery, Run
-from tests.chaos.plan import CUT, KILL, RAZE, Size, plan
+from tests.chaos.plan import CUT, KILL, RAZE, SPARE, Size, plan
 from tests.chaos.program import Kind, kind_of
 
 LEASE_S, RELAY_LEASE_S, LOST_S = 5.0, 12.0, 3.0
@@ -226,7 +226,7 @@ def test_a_plan_is_its_seed() -> None:
     assert {kind: kills.count(kind) for kind in set(kills)} == {
         "scheduler": 5,
         "node": 10,
-        "worker": 30,
+        "worker": 30 + SPARE,
         "client": 5,
         "keeper": 2,
         "journal": 1,

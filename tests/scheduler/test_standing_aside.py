@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.check import check
 from lightwork.scheduler.core.core import Core
-from lightwork.wire.messages import Computation
+from lightwork.wire.messages import Computation, JobOptions
 from tests.scheduler.durable_core import DurableCore
 from tests.scheduler.virtual import MS_NS, SECOND_NS, World
 
@@ -113,3 +115,24 @@ def test_an_answer_goes_to_the_life_that_asked() -> None:
     said += lab.feed([on.NodeJoined("b", 1, shares_memory=False)], 7)
     said += lab.feed([on.ComputationReady("b", "s", "f")], 8)
     assert not [one for one in said if isinstance(one, do.Answer)]
+
+
+def test_a_job_that_is_tried_again_goes_before_an_exclusive_session_that_came_later() -> None:
+    """Others of its kind wait in line already: they came later, and it is not their turn."""
+    core = Core()
+    computation = Computation("f", "function", "f")
+    core.feed([on.NodeJoined("a", 1, "a"), on.ClientJoined("s"), on.ComputationDefined("s", computation)], 0)
+    options = JobOptions(retries=1)
+    (first,) = assigned(core.feed([on.JobsSubmitted("s", "f", 0, [b"x"], options)], 0))
+    core.feed([on.ClientJoined("x"), on.ComputationDefined("x", computation), on.TermsTold("x", 1.0, True)], 0)
+    core.feed([on.JobsSubmitted("x", "f", 0, [b"x"])], 0)
+    core.feed([on.JobsSubmitted("s", "f", 1, [b"x"], options)], 0)
+    body = b"\x00" * 20
+    assert assigned(core.feed([on.AttemptsEnded("a", [first], [1], [1], [1], [len(body)], body)], 1)) == []
+    assert core.state.delays.size == 1
+    assert len(assigned(core.feed([on.TimePassed()], 4 * SECOND_NS))) == 1
+    assert [job.number for job in core.state.nodes["a"].attempts.values()] == [0]
+
+
+def assigned(commands: list[Any]) -> list[int]:
+    return [token for one in commands if isinstance(one, do.Assign) for token in one.tokens]

@@ -64,6 +64,7 @@ class Queue:
             self.size += len(back)
             self._groups[group] = None
             self._push(group)
+            self.freshen(group.shape)  # it may have been passed over for the jobs behind these
 
     def holds(self, job: Job) -> bool:
         """Whether it stands in line. (Looks for it: not for the hot path.)"""

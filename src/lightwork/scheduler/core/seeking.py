@@ -35,6 +35,7 @@ from lightwork.scheduler.core.wishes import (
 from lightwork.wire.messages import Wanted
 
 FIRST_ASKS, FIRST_ASK_NS = 5, SECOND_NS  # a datagram may be lost: at first we ask more often
+BUSY_TRIES = 3  # who has just left is still being cleared away: that is told if it lasts
 TOLD_MAX = 1000  # sentences that one session hears
 DISCOVER_NS = 2 * SECOND_NS  # so long a search on demand takes
 AGAIN_NS = 30 * SECOND_NS  # what changed is told no more often, while nothing runs
@@ -291,8 +292,12 @@ def _tell(state: State, session: Session) -> Commands:
     if not _starving(state, session):
         seeking.since_ns, seeking.well_ns, seeking.told_none = -1, state.now_ns, ""
         news = [one for one in attempted(state, session) if one.text and one.text not in seeking.told]
+        passing = {
+            one.report().address for one in state.prospects if one.stage is Stage.BUSY and one.tries < BUSY_TRIES
+        }
         if state.shared:  # nobody needs to join if all is well without
-            news = [one for one in news if one.address != state.listening]
+            passing.add(state.listening)
+        news = [one for one in news if one.address not in passing]
         seeking.told.update(one.text for one in news)
         return [do.Warn(session.name, "warning", sentence(one), one.hint) for one in news]
     if seeking.since_ns < 0:
