@@ -313,9 +313,15 @@ def test_nodes_that_listen_are_dialled_and_taken_up_again(home):
     short = {"LIGHTWORK_TIMERS": "RETRY_S=0.3", "LIGHTWORK_SECRET": SECRET}
     with node(home.path, "--listen", "127.0.0.1:0", **short) as worker:
         where = worker.address().removeprefix("tcp:")
+
+        def is_on_disk() -> bool:
+            files = [path for path in Path(home.state).rglob("*") if path.is_file()]
+            return any(worker.name.encode() in path.read_bytes() for path in files)
+
         for line in ("is there", "is back"):
             with scheduler(home, "--state", home.state, "--nodes", where, **short) as one:
                 one.says(f"node {worker.name} {line}")
+                wait_for(is_on_disk)
                 one.kill()
         with scheduler(home, "--state", home.state, "--nodes", where, **short) as one:
             one.says(f"node {worker.name} ")

@@ -185,7 +185,7 @@ def test_many_computations_share_the_slots(tmp_path):
             ]
             await scheduler.all_ended([token for *_, token in tokens], 30)
             assert all(scheduler.ended[token].value == (k, n) for k, n, token in tokens)
-            assert len(agent.core.workers) <= 2 * 2 + 2
+            await scheduler.until(lambda: len(agent.core.workers) <= 2 * 2 + 2)  # some are on their way out
 
     asyncio.run(story())
 
