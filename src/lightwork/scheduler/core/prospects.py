@@ -4,7 +4,8 @@ TRYING --NodeJoined--> JOINED --lost--> TRYING          TRYING --NodeUnreached--
    ^                                                                                      |
    +----------------------------- it is time to try again --------------------------------+
 
-Busy nodes are asked again soon, for that keeps our place in their line; the others after RETRY_S, later RETRY_MAX_S.
+Busy nodes are asked again soon, for that keeps our place in their line; those that say that they are ours already after
+RETRY_MAX_S, the others after RETRY_S, later RETRY_MAX_S.
 What was only heard, and cannot be reached, is forgotten after a while; what a user listed is tried as long as anybody
 wishes for it.
 """
@@ -57,7 +58,8 @@ class Prospect:
         self.stage = stage
         self.text, self.hint = ("", "") if stage is Stage.TRYING else (text, hint)
         self.tries += 1
-        wait_s = timers.RETRY_S if self.tries < FIRST_TRIES else timers.RETRY_MAX_S
+        soon = self.tries < FIRST_TRIES and stage is not Stage.ALIAS  # which we may just be letting go of
+        wait_s = timers.RETRY_S if soon else timers.RETRY_MAX_S
         self.next_ns = now_ns + int((BUSY_S if stage is Stage.BUSY else wait_s) * SECOND_NS)
 
     def joined(self, node: str) -> None:
@@ -132,7 +134,7 @@ class Prospects:
         for gone in [one for one in self._all.values() if not one.listed and one.tries > HEARD_TRIES]:
             if gone.stage is Stage.UNREACHABLE:
                 del self._all[gone.address]
-        idle = (Stage.JOINED, Stage.CLOSED, Stage.ALIAS)
+        idle = (Stage.JOINED, Stage.CLOSED)
         return [
             one for one in self._all.values() if not one.dialling and one.stage not in idle and one.next_ns <= now_ns
         ]
