@@ -44,6 +44,22 @@ def test_who_was_away_without_jobs_comes_after_what_was_submitted_meanwhile() ->
     assert durable.core.state.exclusive["e"] > job.ordinal
 
 
+def test_a_session_that_takes_the_name_of_one_that_is_over_comes_after_what_was_submitted_meanwhile() -> None:
+    """Also if nothing was placed in between, as after a restart that waits for a node."""
+    durable = DurableCore()
+    durable.feed([on.TimePassed(), on.NodeJoined("a", 1, "", Hardware(), adopting=True)], 0)
+    durable.feed([on.ClientJoined("t", lasting=True), on.ComputationDefined("t", FUNCTION)], 0)
+    durable.feed([on.JobsSubmitted("t", "f", 0, [b""])], 0)
+    durable.crash(0, 0)
+    durable.feed([on.ClientJoined("e", lasting=True), on.TermsTold("e", 1.0, True), on.CloseAsked("e")], 0)
+    durable.feed([on.ClientJoined("t", incarnation=1, lasting=True), on.JobsSubmitted("t", "f", 1, [b""])], 0)
+    durable.feed([on.ClientJoined("e", lasting=True), on.TermsTold("e", 1.0, True)], 0)
+    state = durable.core.state
+    assert durable.wrong() == []
+    assert state.restoring
+    assert state.exclusive["e"] > state.sessions["t"].jobs[1].ordinal
+
+
 @pytest.mark.parametrize("exclusive", [False, True])
 def test_no_twin_goes_out_while_its_session_has_to_wait(exclusive: bool) -> None:
     """It wants all nodes for itself, and is not alone yet: what runs goes on, nothing more goes out."""

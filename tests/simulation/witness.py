@@ -53,8 +53,8 @@ class Witness(Known):
         one = self.by_token[token]
         one.over_ns, one.status, one.outcome = self.world.clock.now, status & KIND_MASK, outcome
 
-    def dies(self, machine: Machine, token: int, job: int, why: str) -> None:
-        """An attempt ends without a word."""
+    def dies(self, token: int, why: str) -> None:
+        """An attempt ends without a word, or on the way to its first line."""
         one = self.by_token[token]
         one.over_ns, one.why = self.world.clock.now, why
 

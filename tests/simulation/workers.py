@@ -153,7 +153,10 @@ class Worker:
             return
         self.alive = False
         self.turn += 1
-        if self.running:
-            self.machine.world.oracle.dies(self.machine, self.running, self.ran, why)
+        token = (
+            self.running or self.ring.unrecorded
+        )  # it may have said so, and not begun: nobody can tell the two apart
+        if token:
+            self.machine.world.oracle.dies(token, why)
             self.running = 0
         self.machine.worker_died(self, why)

@@ -42,7 +42,7 @@ def restore(state: State, ledger: Ledger, now_ns: int) -> None:
     for known in ledger.nodes.values():
         node = Node(known.node, 0, "", Hardware(), now_ns)
         node.standing, node.identity, node.era, node.untold = Standing.AWAY, known.identity, known.era, True
-        node.lease_ns = known.lease_ns
+        node.lease_ns, node.via = known.lease_ns, known.via
         state.add_node(node)
         if known.via:
             state.prospects.add(known.via, listed=True)

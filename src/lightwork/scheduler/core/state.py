@@ -191,6 +191,7 @@ class State:
 
     def _end_session(self, session: Session) -> Commands:
         del self.sessions[session.name]
+        self.exclusive.pop(session.name, None)  # another one may take its name before anything is placed
         self.parted = True
         for node in self.nodes.values():  # nobody will fetch that any more
             node.kept = {token: owner for token, owner in node.kept.items() if owner != session.name}
