@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from lightwork import Job
+from lightwork import Job, JobCluster
 
 PROMISED_S = 5.0
 LIMIT_S = 3 * PROMISED_S  # limits on waiting are three times what is promised
@@ -70,3 +70,13 @@ def _command(pid: int) -> str:
         return f"{pid} {' '.join(psutil.Process(pid).cmdline())[:200]}"
     except psutil.NoSuchProcess:
         return str(pid)
+
+
+def there(cluster: JobCluster, *names: str) -> None:
+    """Wait until the cluster has these nodes."""
+
+    def known() -> bool:
+        cluster.status()
+        return set(names) <= {node.name for node in cluster.nodes}
+
+    wait_until(known, f"nodes {names} are connected")

@@ -9,51 +9,15 @@ from typing import Any
 import pytest
 
 import lightwork
-from tests.e2e.helpers import wait_until
-from tests.support.nodes import NodeProgram, Start
-
-
-def there(cluster: lightwork.JobCluster, *nodes: NodeProgram) -> None:
-    """Wait until the cluster has these nodes."""
-
-    def known() -> bool:
-        cluster.status()
-        return {node.name for node in nodes} <= {node.name for node in cluster.nodes}
-
-    wait_until(known, "the nodes are connected")
-
-
-def where(n: int) -> int:
-    import time
-
-    time.sleep(0.01)
-    return n
-
-
-def sleep(seconds: float) -> float:
-    import time
-
-    time.sleep(seconds)
-    return seconds
-
-
-def remember(value: Any) -> Any:
-    return value
-
-
-def recall() -> Any:
-    return lightwork.node_value()
-
-
-def read(path: str) -> str:
-    with open(path) as file:
-        return file.read()
+from tests.e2e.helpers import there, wait_until
+from tests.support.jobs import read, recall, remember, sleep, where
+from tests.support.nodes import Start
 
 
 def test_jobs_go_where_they_are_sent(start: Start) -> None:
     one, two = start("one"), start("two")
     with lightwork.JobCluster(where, nodes=[one.address, two.address]) as cluster:
-        there(cluster, one, two)
+        there(cluster, one.name, two.name)
         for node in (one, two):
             jobs = [cluster.submit_node(node.name, n) for n in range(8)]
             assert [job.get(30) for job in jobs] == list(range(8))
@@ -69,7 +33,7 @@ def test_jobs_go_where_they_are_sent(start: Start) -> None:
 def test_a_node_out_of_use_and_back(start: Start) -> None:
     one, two = start("one"), start("two")
     with lightwork.JobCluster(where, nodes=[one.address, two.address]) as cluster:
-        there(cluster, one, two)
+        there(cluster, one.name, two.name)
         cluster.deallocate_node(one.name)
         jobs = [cluster.submit(n) for n in range(40)]
         assert {(job.get(30), job.node)[1] for job in jobs} == {two.name}
@@ -80,7 +44,7 @@ def test_a_node_out_of_use_and_back(start: Start) -> None:
 def test_cpus(start: Start) -> None:
     node = start("one", slots=3)
     with lightwork.JobCluster(sleep, nodes=[node.address]) as cluster:
-        there(cluster, node)
+        there(cluster, node.name)
         assert cluster.set_node_cpus(node.name, -1) == 2
         assert cluster.set_node_cpus(node.name, 1) == 1
         began = time.monotonic()
@@ -93,7 +57,7 @@ def test_cpus(start: Start) -> None:
 def test_which_jobs_are_there(start: Start) -> None:
     node = start("one", slots=1)
     with lightwork.JobCluster(sleep, nodes=[node.address]) as cluster:
-        there(cluster, node)
+        there(cluster, node.name)
         job = cluster.submit(60)
         wait_until(lambda: job.status is lightwork.JobState.RUNNING, "the job runs")
         assert cluster.node_jobs(node.name) == [job]
@@ -106,7 +70,7 @@ def test_which_jobs_are_there(start: Start) -> None:
 def test_a_closed_node_is_free_for_others(start: Start) -> None:
     one, two = start("one"), start("two", slots=1)
     with lightwork.JobCluster(sleep, nodes=[one.address, two.address]) as cluster:
-        there(cluster, one, two)
+        there(cluster, one.name, two.name)
         ends = cluster.submit_node(one.name, 0.5)
         wait_until(lambda: ends.status is not lightwork.JobState.QUEUED, "the job runs")
         cluster.close_node(one.name)
@@ -127,7 +91,7 @@ def test_another_data_set(start: Start, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.write_text("first")
     with lightwork.JobCluster(recall, nodes=[node.address], setup=remember, setup_args=("ours",)) as cluster:
-        there(cluster, node)
+        there(cluster, node.name)
         assert cluster.submit().get(30) == "ours"
         cluster.resetup_node(node.name, setup_args=("another",), depends=[str(data)])
         assert cluster.submit().get(30) == "another"
@@ -145,7 +109,7 @@ def test_a_file_for_one_node(start: Start, tmp_path: Path) -> None:
     node = start("one")
     (tmp_path / "late").write_bytes(b"x" * 300_000)
     with lightwork.JobCluster(read, nodes=[node.address]) as cluster:
-        there(cluster, node)
+        there(cluster, node.name)
         cluster.send_file(tmp_path / "late", node.name)
         assert cluster.submit_node(node.name, "late").get(30) == "x" * 300_000
 
@@ -181,10 +145,10 @@ def test_the_user_decides_node_by_node(start: Start) -> None:
 def test_this_machine_beside_others_and_nodes_added_later(start: Start) -> None:
     one, two = start("one", slots=1), start("two", slots=1)
     with lightwork.JobCluster(where, nodes=["local", one.address], slots=1) as cluster:
-        there(cluster, one)
+        there(cluster, one.name)
         assert len(cluster.nodes) == 2
         cluster.allocate_node(two.address)
-        there(cluster, one, two)
+        there(cluster, one.name, two.name)
         jobs = [cluster.submit(n) for n in range(60)]
         assert [job.get(30) for job in jobs] == list(range(60))
         assert len({job.node for job in jobs}) == 3

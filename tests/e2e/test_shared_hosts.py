@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import lightwork
-from tests.e2e.helpers import wait_until
-from tests.e2e.test_shared_nodes import cluster_of, sleep, there
-from tests.support.shared_lab import SharedLab, listens_at, shared_lab
+from tests.e2e.helpers import there, wait_until
+from tests.support.jobs import sleep
+from tests.support.shared_lab import SharedLab, cluster_of, listens_at, shared_lab
 
 SHORT_S = 0.03
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import lightwork
-from tests.e2e.helpers import wait_until
-from tests.support.shared_lab import SharedLab, listens_at, shared_lab
+from tests.e2e.helpers import there, wait_until
+from tests.support.jobs import read, recall, remember, sleep, where
+from tests.support.shared_lab import SharedLab, cluster_of, listens_at, shared_lab
 
 pytestmark = pytest.mark.slow
 
@@ -21,47 +22,6 @@ pytestmark = pytest.mark.slow
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedLab]:
     with shared_lab(tmp_path, monkeypatch) as made:
         yield made
-
-
-def cluster_of(lab: SharedLab, computation: Any, **given: Any) -> lightwork.SharedJobCluster:
-    return lightwork.SharedJobCluster(computation, scheduler=lab.address, **given)
-
-
-def there(cluster: lightwork.JobCluster, *names: str) -> None:
-    """Wait until the cluster has these nodes."""
-
-    def known() -> bool:
-        cluster.status()
-        return set(names) <= {node.name for node in cluster.nodes}
-
-    wait_until(known, f"nodes {names} are connected")
-
-
-def where(n: int) -> int:
-    import time
-
-    time.sleep(0.01)
-    return n
-
-
-def sleep(seconds: float) -> float:
-    import time
-
-    time.sleep(seconds)
-    return seconds
-
-
-def remember(value: Any) -> Any:
-    return value
-
-
-def recall() -> Any:
-    return lightwork.node_value()
-
-
-def read(path: str) -> str:
-    with open(path) as file:
-        return file.read()
 
 
 def nodes_of(jobs: list[lightwork.Job]) -> set[str]:

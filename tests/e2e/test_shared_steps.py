@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 import lightwork
-from tests.e2e.helpers import wait_until
-from tests.e2e.test_shared_nodes import cluster_of, there
-from tests.support.shared_lab import SharedLab, shared_lab
+from tests.e2e.helpers import there, wait_until
+from tests.support.shared_lab import SharedLab, cluster_of, shared_lab
 
 pytestmark = pytest.mark.slow
 

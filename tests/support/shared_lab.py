@@ -22,6 +22,7 @@ from typing import Any
 
 import psutil
 
+import lightwork
 from lightwork.security.secret import generate
 from tests.e2e.helpers import nothing_left, wait_until
 
@@ -139,3 +140,8 @@ def _free_port() -> int:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
         return port
+
+
+def cluster_of(lab: SharedLab, computation: Any, **given: Any) -> lightwork.SharedJobCluster:
+    """A program on it."""
+    return lightwork.SharedJobCluster(computation, scheduler=lab.address, **given)

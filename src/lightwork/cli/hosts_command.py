@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lightwork.cli import documents, output
-from lightwork.cli.table import Column, table, width_of
-from lightwork.cli.watching import Where, all_of, heading, one, show_json
+from lightwork.cli import documents, output, table, watching
+from lightwork.cli.table import Column
+from lightwork.cli.watching import Where, one, show_json
 from lightwork.kit.text import count, listed
 from lightwork.model.errors import UserError
 from lightwork.wire.messages import Answer, HostStatus, SetPolicy
@@ -34,18 +34,13 @@ _DONE = {
 
 def show(where: Where) -> int:
     """The exit status."""
-    answers, status = all_of(where, lambda watcher: watcher.hosts().hosts)
-    if where.as_json:
-        show_json(
-            {"schedulers": [found._asdict() | {"hosts": list(map(documents.host, told))} for found, told in answers]}
-        )
-        return status
-    for number, (found, told) in enumerate(answers):
-        heading(where, found, number)
-        if told:
-            print(table(COLUMNS, list(map(_row, told)), width_of()))
-        else:
-            output.say("no hosts")
+    answers, status = watching.all_of(where, lambda watcher: watcher.hosts().hosts)
+    watching.show(
+        where,
+        answers,
+        lambda told: {"hosts": list(map(documents.host, told))},
+        lambda told: table.show(COLUMNS, list(map(_row, told)), "no hosts"),
+    )
     return status
 
 

@@ -6,10 +6,12 @@ import os
 import sys
 from dataclasses import dataclass
 
-from lightwork.cli import node_rules, output
+from lightwork.cli import node_rules, output, starting
+from lightwork.cli.credentials import FILES
 from lightwork.config import paths
 from lightwork.model.errors import LightworkError, UserError
 
+WHAT = "node"
 FAILED = 1
 
 
@@ -55,19 +57,9 @@ def run(options: Options) -> int:
     """The exit status."""
     _check(options)
     try:
-        if options.service:
-            from lightwork.cli.service import print_unit
-
-            return print_unit(arguments(options))
-        if options.stop:
+        if options.stop and not options.service:
             return _stop(options)
-        if options.clean and not options.detach and _clean(options):
-            return 0
-        if options.detach:
-            from lightwork.cli.detach import start
-
-            return start(arguments(options))
-        return _serve(options)
+        return starting.start(WHAT, options, arguments(options), lambda: _serve(options))
     except UserError:
         raise
     except LightworkError as error:
@@ -81,8 +73,7 @@ def _check(options: Options) -> None:
         raise UserError("a node listens or joins, not both", hint="leave out --listen or --join")
     if options.now and not options.stop:
         raise UserError("--now is of --stop", hint="--stop --now")
-    if options.detach and options.service:
-        raise UserError("--detach and --service: a service stays in the foreground of systemd", hint="leave out one")
+    starting.check(options)
     slots(options.slots)
     labels(options.labels)
     node_rules.check(options)
@@ -91,19 +82,12 @@ def _check(options: Options) -> None:
 
 
 def _serve(options: Options) -> int:
-    from lightwork.cli.detach import Report
-    from lightwork.kit.loop import run_loop
     from lightwork.node.service.station_agents import StationOptions
     from lightwork.node.service.station_program import Program, ProgramOptions
     from lightwork.security.credential import find
 
-    os.umask(0o077)
-    credential = find(
-        secret_file=options.secret_file,
-        certfile=options.certfile,
-        keyfile=options.keyfile,
-        cafile=options.cafile,
-    )
+    if options.clean and _clean(options):
+        return 0
     station = StationOptions(
         slots=slots(options.slots),
         labels=labels(options.labels),
@@ -116,7 +100,7 @@ def _serve(options: Options) -> int:
         name=options.name or "",
         listen=options.listen or "",
         join=options.join or "",
-        credential=credential,
+        credential=find(**{name: getattr(options, name) for name in FILES}),
         weak_secret=options.weak_secret,
         client_shutdown=options.client_shutdown,
         single=options.single,
@@ -125,9 +109,7 @@ def _serve(options: Options) -> int:
     )
     if not options.job_user:
         _warn_root()
-    report = Report() if options.detached else Foreground()
-    program = Program(given, report)
-    return run_loop(program.run(), uvloop=False if os.environ.get("LIGHTWORK_NO_UVLOOP") == "1" else None)
+    return starting.run(Program(given, starting.report(WHAT, options)).run())
 
 
 def _stop(options: Options) -> int:
@@ -186,42 +168,19 @@ def labels(given: tuple[str, ...]) -> dict[str, str]:
 
 def arguments(options: Options) -> list[str]:
     """The command line again, as another process in another directory may be given it."""
-    words = []
-    for name in ("listen", "join", "name"):
-        if value := getattr(options, name):
-            words += [f"--{name}", value]
-    if options.slots is not None:
-        words += ["--slots", str(options.slots)]
-    words += [word for label in options.labels for word in ("--label", label)]
-    words += [word for path in options.pythons for word in ("--python", _absolute(path))]
-    words += ["--nice", str(options.nice)] if options.nice != Options.nice else []
-    for name in ("secret_file", "certfile", "keyfile", "cafile", "directory"):
-        if value := getattr(options, name):
-            words += [f"--{name.replace('_', '-')}", os.path.abspath(os.path.expanduser(value))]
-    words += node_rules.words(options)
-    flags = ("weak_secret", "client_shutdown", "single")
-    return words + [f"--{name.replace('_', '-')}" for name in flags if getattr(options, name)]
+    return [
+        *starting.values(options, ("listen", "join", "name")),
+        *(["--slots", str(options.slots)] if options.slots is not None else []),
+        *starting.each("--label", options.labels),
+        *starting.each("--python", map(_absolute, options.pythons)),
+        *(["--nice", str(options.nice)] if options.nice != Options.nice else []),
+        *starting.files(options, (*FILES, "directory")),
+        *node_rules.words(options),
+        *starting.flags(options, ("weak_secret", "client_shutdown", "single")),
+    ]
 
 
 def _absolute(path: str) -> str:
     """A path, or a name that is looked for on the PATH."""
     path = os.path.expanduser(path)
     return os.path.abspath(path) if os.path.dirname(path) else path
-
-
-class Foreground:
-    """Tells on our own streams."""
-
-    def at_home(self, name: str) -> None:
-        """The node has its directory, and the name that goes with it."""
-
-    def announce(self, line: str) -> None:
-        """Where it is, on standard output: for a person to read and paste."""
-        print(line, flush=True)
-
-    def hint(self, text: str) -> None:
-        """What else its owner should know."""
-        output.say(f"hint: {text}")
-
-    def up(self, trouble: str = "") -> None:
-        """It works, or tries to join; the log has said what is wrong."""

@@ -6,6 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from lightwork.cli import starting
 from lightwork.model.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,23 +54,23 @@ def check(options: Options) -> None:
 
 def words(options: Options) -> list[str]:
     """The same options again, as another process in another directory may be given them."""
-    found = [word for given in options.resources for word in ("--resource", given)]
-    found += [word for group in options.groups for word in ("--group", group)]
-    found += ["--weight", str(options.weight)] if options.weight else []
-    found += ["--serve", str(options.serve)] if options.serve is not None else []
-    found += ["--init", _file(options.init)] if options.init else []
-    for name in TEXTS:
-        if value := getattr(options, name):
-            found += [f"--{name.replace('_', '-')}", value]
-    return found + (["--clean"] if options.clean else [])
+    return [
+        *starting.each("--resource", options.resources),
+        *starting.each("--group", options.groups),
+        *(["--weight", str(options.weight)] if options.weight else []),
+        *(["--serve", str(options.serve)] if options.serve is not None else []),
+        *(["--init", _file(options.init)] if options.init else []),
+        *starting.values(options, TEXTS),
+        *starting.flags(options, ("clean",)),
+    ]
 
 
-def size(text: str, option: str) -> int:
+def size(text: str, option: str, *, least: int = 1) -> int:
     """`2G` in bytes. UserError."""
     from lightwork.model.where_words import number_of
 
     found = number_of(text)
-    if found is None or found != int(found) or found < 1:
+    if found is None or found != int(found) or found < least:
         raise UserError(f"{option} {text}: that is no size", hint="a number of bytes, or such as 500M or 8G")
     return int(found)
 
@@ -87,7 +88,7 @@ def _resources(given: tuple[str, ...]) -> dict[str, int]:
 
 
 def _file(path: str) -> str:
-    full = os.path.abspath(os.path.expanduser(path))
+    full = starting.absolute(path)
     if not os.path.isfile(full):
         raise UserError(f"--init {path}: there is no such file", hint="it is a Python file on this machine")
     return full

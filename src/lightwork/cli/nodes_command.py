@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lightwork.cli import documents, output
-from lightwork.cli.table import Column, table, width_of
-from lightwork.cli.watching import Where, all_of, heading, show_json
+from lightwork.cli import documents, table, watching
+from lightwork.cli.table import Column
+from lightwork.cli.watching import Where
 from lightwork.kit.text import listed, size
 from lightwork.model.resources import shown
 from lightwork.wire.messages import NodeStatus
@@ -28,20 +28,20 @@ COLUMNS = (
 
 def run(where: Where, group: str) -> int:
     """The exit status."""
-    found_all, status = all_of(where, lambda watcher: watcher.hosts().nodes)
-    answers = [(found, [one for one in told if _is_in(one, group)]) for found, told in found_all]
-    if where.as_json:
-        show_json(
-            {"schedulers": [found._asdict() | {"nodes": list(map(documents.node, told))} for found, told in answers]}
-        )
-        return status
-    for number, (found, told) in enumerate(answers):
-        heading(where, found, number)
-        if told:
-            print(table(COLUMNS, [_row(one) for one in sorted(told, key=lambda one: one.name)], width_of()))
-        else:
-            output.say(f"no nodes in group {group}{_instead(found_all[number][1])}" if group else "no nodes")
+    answers, status = watching.all_of(where, lambda watcher: watcher.hosts().nodes)
+    watching.show(
+        where,
+        answers,
+        lambda told: {"nodes": [documents.node(one) for one in told if _is_in(one, group)]},
+        lambda told: _show(told, group),
+    )
     return status
+
+
+def _show(told: list[NodeStatus], group: str) -> None:
+    """For people."""
+    rows = [_row(one) for one in sorted(told, key=lambda one: one.name) if _is_in(one, group)]
+    table.show(COLUMNS, rows, f"no nodes in group {group}{_instead(told)}" if group else "no nodes")
 
 
 def _instead(nodes: list[NodeStatus]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from lightwork.cli import starting
+from lightwork.cli.credentials import FILES
+from lightwork.cli.node_rules import size
 from lightwork.config import paths
 from lightwork.model.errors import UserError
 
@@ -36,85 +38,39 @@ class Options:
 
 def run(options: Options) -> int:
     """The exit status. LightworkError: it cannot start."""
-    _check(options)
-    if options.service:
-        from lightwork.cli.service import print_unit
-
-        return print_unit(arguments(options), WHAT)
-    if options.detach:
-        from lightwork.cli.detach import start
-
-        return start(arguments(options), WHAT)
-    return _serve(options)
-
-
-def _check(options: Options) -> None:
-    """What can be told at once."""
     if not options.scheduler:
         raise UserError("a relay needs to know its scheduler", hint="--scheduler HOST, where that one runs")
-    if options.detach and options.service:
-        raise UserError("--detach and --service: a service stays in the foreground of systemd", hint="leave out one")
+    starting.check(options)
     if options.name:
         paths.check_node_name(options.name, WHAT)
-    size(options.store_quota)
+    quota = size(options.store_quota, "--store-quota", least=0)
+    return starting.start(WHAT, options, arguments(options), lambda: _serve(options, quota))
 
 
-def _serve(options: Options) -> int:
-    from lightwork.cli.detach import Report
-    from lightwork.cli.node_command import Foreground
-    from lightwork.cli.scheduler_command import listed
-    from lightwork.kit.loop import run_loop
+def _serve(options: Options, quota: int) -> int:
     from lightwork.relay.service.program import ProgramOptions, RelayProgram
     from lightwork.security.credential import find
 
-    os.umask(0o077)
     given = ProgramOptions(
         scheduler=options.scheduler or "",
         name=options.name or "",
         listen=options.listen or "",
-        nodes=listed(options.nodes),
+        nodes=starting.listed(options.nodes),
         discovery=not options.no_discovery,
-        credential=find(
-            secret_file=options.secret_file,
-            certfile=options.certfile,
-            keyfile=options.keyfile,
-            cafile=options.cafile,
-        ),
+        credential=find(**{name: getattr(options, name) for name in FILES}),
         weak_secret=options.weak_secret,
-        store=Path(_absolute(options.store)) if options.store else None,
-        quota=size(options.store_quota),
+        store=Path(starting.absolute(options.store)) if options.store else None,
+        quota=quota,
     )
-    report = Report(WHAT) if options.detached else Foreground()
-    program = RelayProgram(given, report)
-    return run_loop(program.run(), uvloop=False if os.environ.get("LIGHTWORK_NO_UVLOOP") == "1" else None)
-
-
-def size(text: str) -> int:
-    """`2G` in bytes; 0: nothing is kept longer than it is read. UserError."""
-    from lightwork.model.where_words import number_of
-
-    found = number_of(text)
-    if found is None or found != int(found) or found < 0:
-        raise UserError(f"--store-quota {text}: that is no size", hint="a number of bytes, or such as 500M or 8G")
-    return int(found)
+    return starting.run(RelayProgram(given, starting.report(WHAT, options)).run())
 
 
 def arguments(options: Options) -> list[str]:
     """The command line again, as another process in another directory may be given it."""
-    from lightwork.cli.scheduler_command import listed
-
-    words = []
-    for name in ("scheduler", "listen", "name"):
-        if value := getattr(options, name):
-            words += [f"--{name}", value]
-    words += [word for node in listed(options.nodes) for word in ("--nodes", node)]
-    words += ["--store-quota", options.store_quota] if options.store_quota != QUOTA else []
-    for name in ("store", "secret_file", "certfile", "keyfile", "cafile"):
-        if value := getattr(options, name):
-            words += [f"--{name.replace('_', '-')}", _absolute(value)]
-    flags = ("no_discovery", "weak_secret")
-    return words + [f"--{name.replace('_', '-')}" for name in flags if getattr(options, name)]
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
+    return [
+        *starting.values(options, ("scheduler", "listen", "name")),
+        *starting.each("--nodes", starting.listed(options.nodes)),
+        *(["--store-quota", options.store_quota] if options.store_quota != QUOTA else []),
+        *starting.files(options, ("store", *FILES)),
+        *starting.flags(options, ("no_discovery", "weak_secret")),
+    ]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from lightwork.cli import credentials
+from lightwork.cli import credentials, starting
 from lightwork.config import paths
-from lightwork.model.errors import UserError
 
 WHAT = "scheduler"
 
@@ -45,42 +43,24 @@ class Options:
 
 def run(options: Options) -> int:
     """The exit status. LightworkError: it cannot start, or go on."""
-    _check(options)
-    if options.service:
-        from lightwork.cli.service import print_unit
-
-        return print_unit(arguments(options), WHAT)
-    if options.detach:
-        from lightwork.cli.detach import start
-
-        return start(arguments(options), WHAT)
-    return _serve(options)
-
-
-def _check(options: Options) -> None:
-    """What can be told at once."""
-    if options.detach and options.service:
-        raise UserError("--detach and --service: a service stays in the foreground of systemd", hint="leave out one")
+    starting.check(options)
     if options.name:
         paths.check_node_name(options.name, WHAT)
     resources(options.resources)
+    return starting.start(WHAT, options, arguments(options), lambda: _serve(options))
 
 
 def _serve(options: Options) -> int:
-    from lightwork.cli.detach import Report
-    from lightwork.cli.node_command import Foreground
-    from lightwork.kit.loop import run_loop
     from lightwork.scheduler.service.program import SchedulerProgram
     from lightwork.scheduler.service.program_options import ProgramOptions
 
-    os.umask(0o077)
     credential, clients = credentials.of(options)
     given = ProgramOptions(
         name=options.name or "",
-        state=Path(_absolute(options.state)) if options.state else None,
+        state=Path(starting.absolute(options.state)) if options.state else None,
         listen=options.listen or "",
-        nodes=listed(options.nodes),
-        hosts=Path(_absolute(options.hosts)) if options.hosts else None,
+        nodes=starting.listed(options.nodes),
+        hosts=Path(starting.absolute(options.hosts)) if options.hosts else None,
         credential=credential,
         clients=clients,
         weak_secret=options.weak_secret,
@@ -88,14 +68,7 @@ def _serve(options: Options) -> int:
         resources=resources(options.resources),
         cooperative=options.cooperative,
     )
-    report = Report(WHAT) if options.detached else Foreground()
-    program = SchedulerProgram(given, report)
-    return run_loop(program.run(), uvloop=False if os.environ.get("LIGHTWORK_NO_UVLOOP") == "1" else None)
-
-
-def listed(given: tuple[str, ...]) -> tuple[str, ...]:
-    """`("a,b", "c")` as three, each once."""
-    return tuple(dict.fromkeys(name.strip() for text in given for name in text.split(",") if name.strip()))
+    return starting.run(SchedulerProgram(given, starting.report(WHAT, options)).run())
 
 
 def resources(given: tuple[str, ...]) -> dict[str, int]:
@@ -109,20 +82,12 @@ def resources(given: tuple[str, ...]) -> dict[str, int]:
 
 def arguments(options: Options) -> list[str]:
     """The command line again, as another process in another directory may be given it."""
-    words = []
-    for name in ("listen", "name"):
-        if value := getattr(options, name):
-            words += [f"--{name}", value]
-    words += [word for node in listed(options.nodes) for word in ("--nodes", node)]
-    words += [word for text in options.resources for word in ("--resource", text)]
-    words += ["--order", options.order] if options.order != Options.order else []
     of_kinds = [f"{kind}_{name}" for kind in (credentials.NODE, credentials.CLUSTER) for name in credentials.FILES]
-    for name in ("state", "hosts", *credentials.FILES, *of_kinds):
-        if value := getattr(options, name):
-            words += [f"--{name.replace('_', '-')}", _absolute(value)]
-    flags = ("cooperative", "weak_secret")
-    return words + [f"--{name.replace('_', '-')}" for name in flags if getattr(options, name)]
-
-
-def _absolute(path: str) -> str:
-    return os.path.abspath(os.path.expanduser(path))
+    return [
+        *starting.values(options, ("listen", "name")),
+        *starting.each("--nodes", starting.listed(options.nodes)),
+        *starting.each("--resource", options.resources),
+        *(["--order", options.order] if options.order != Options.order else []),
+        *starting.files(options, ("state", "hosts", *credentials.FILES, *of_kinds)),
+        *starting.flags(options, ("cooperative", "weak_secret")),
+    ]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from lightwork.cli import output
-from lightwork.cli.documents import session
-from lightwork.cli.table import Column, table, width_of
-from lightwork.cli.watching import Where, all_of, heading, show_json
+from lightwork.cli import documents, table, watching
+from lightwork.cli.table import Column
+from lightwork.cli.watching import Where
 from lightwork.kit.text import span
 from lightwork.wire.messages import SessionStatus
 
@@ -25,16 +24,13 @@ COLUMNS = (
 
 def run(where: Where) -> int:
     """The exit status."""
-    answers, status = all_of(where, lambda watcher: watcher.sessions())
-    if where.as_json:
-        show_json({"schedulers": [found._asdict() | {"sessions": list(map(session, told))} for found, told in answers]})
-        return status
-    for number, (found, told) in enumerate(answers):
-        heading(where, found, number)
-        if told:
-            print(table(COLUMNS, list(map(_row, told)), width_of()))
-        else:
-            output.say("no sessions")
+    answers, status = watching.all_of(where, lambda watcher: watcher.sessions())
+    watching.show(
+        where,
+        answers,
+        lambda told: {"sessions": list(map(documents.session, told))},
+        lambda told: table.show(COLUMNS, list(map(_row, told)), "no sessions"),
+    )
     return status
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lightwork.cli import documents
 from lightwork.cli.report import printable
 from lightwork.cli.table import Column, table, width_of
-from lightwork.cli.watching import Where, all_of, heading, show_json
+from lightwork.cli.watching import Where, all_of, show
 from lightwork.kit.text import count, size, span
 from lightwork.wire.messages import Attempted, NodeStatus, Status
 
@@ -29,12 +29,7 @@ WELL = ("joined", "connected", "closed")  # where nothing is to be told of
 def run(where: Where) -> int:
     """The exit status."""
     answers, status = all_of(where, lambda watcher: watcher.status())
-    if where.as_json:
-        show_json({"schedulers": [found._asdict() | documents.status(told) for found, told in answers]})
-        return status
-    for number, (found, told) in enumerate(answers):
-        heading(where, found, number)
-        _show(told)
+    show(where, answers, documents.status, _show)
     return status
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, TextIO
 
+from lightwork.cli import output
 from lightwork.cli.report import printable
 
 GAP = 2
@@ -26,6 +27,14 @@ def width_of(stream: TextIO | None = None) -> int | None:
     """How many characters go into a line; None: as many as there are, it is no terminal."""
     stream = stream or sys.stdout
     return shutil.get_terminal_size().columns if stream is not None and stream.isatty() else None
+
+
+def show(columns: Sequence[Column], rows: Sequence[Sequence[str]], none: str) -> None:
+    """The table on standard output; without a row a word on standard error."""
+    if rows:
+        print(table(columns, rows, width_of()))
+    else:
+        output.say(none)
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None = None) -> str:

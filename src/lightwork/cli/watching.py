@@ -174,9 +174,16 @@ def one(where: Where, session: str = "") -> Watcher:
     raise UserError(what, hint=f"name one: {names}")
 
 
-def heading(where: Where, found: Found, number: int) -> None:
-    """Above what one scheduler answered, unless its user named it."""
-    if number:
-        print()
-    if not where.scheduler:
-        print(f"scheduler {found.name} at {found.address}")
+def show(
+    where: Where, answers: list[tuple[Found, T]], document: Callable[[T], dict[str, Any]], tell: Callable[[T], None]
+) -> None:
+    """What each scheduler answered, under its name unless its user named it; or all of it as one document."""
+    if where.as_json:
+        show_json({"schedulers": [found._asdict() | document(told) for found, told in answers]})
+        return
+    for number, (found, told) in enumerate(answers):
+        if number:
+            print()
+        if not where.scheduler:
+            print(f"scheduler {found.name} at {found.address}")
+        tell(told)
