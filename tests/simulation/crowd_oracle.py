@@ -107,6 +107,7 @@ class CrowdOracle(Oracle):
         self.book = Book()  # on disk
         self.books: dict[str, Book] = {}  # by life of the scheduler
         self.under: dict[Uid, tuple[str, int]] = {}  # which computation, and after which update
+        self.called: dict[int, str] = {}  # of attempts: what their nodes call the session
         super().__init__(world)
 
     # --- what programs do ---
@@ -159,6 +160,7 @@ class CrowdOracle(Oracle):
         super().decides(scheduler, command)
         if scheduler is self.world.scheduler and isinstance(command, do.Assign):
             book = self._book(scheduler)
+            self.called.update(dict.fromkeys(command.tokens, scheduler.core.state.sessions[command.session].key))
             away = book.away.get(command.node, "")
             self.must(not away, "P23", f"{command.node} is given jobs, and is not to be used ({away})")
             for number in command.numbers:
@@ -200,6 +202,6 @@ class CrowdOracle(Oracle):
             return
         computations = machine.station.agent.core.computations
         for digests in self.book.versions(uid[0], epoch):
-            found = [computations.get(uid[0], digest) for digest in digests]
+            found = [computations.get(self.called[token], digest) for digest in digests]
             got = any(one is not None and one.stage in GOT for one in found)
             self.must(got, "P22", f"job {uid} of epoch {epoch} starts on {machine.name}, without any of {digests}")

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from lightwork.model.session_key import name_of
 from lightwork.node.core.interpreters import OWN
 from lightwork.node.service.directories import Directories, remove_tree
 from lightwork.node.service.interpreters import Interpreters
@@ -131,7 +132,9 @@ class Sites:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             directories = self._directories
             lasting = directories.kept is not None
-            place = Place(session, self._node, self.address, directory, directories.spool, lasting, self.file_max)
+            place = Place(
+                name_of(session), self._node, self.address, directory, directories.spool, lasting, self.file_max
+            )
             site = self._sites[key] = Site(key, place, not computation.dest_path, new)
         site.keep = site.keep or computation.keep_files
         site.python, site.place.version = python, self._interpreters[python].version

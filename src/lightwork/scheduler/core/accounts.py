@@ -81,6 +81,7 @@ class Account:
         "first",
         "host",
         "incarnation",
+        "key",
         "keys",
         "lasting",
         "name",
@@ -97,7 +98,7 @@ class Account:
     )
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        self.name = self.key = name
         self.incarnation = 0
         self.lasting = False
         self.user = self.host = ""
@@ -122,7 +123,9 @@ class Account:
 def facts_of(account: Account) -> Iterator[fact.Fact]:
     """Facts that make an equal account."""
     name = account.name
-    yield fact.SessionOpened(name, account.incarnation, account.lasting, account.user, account.host, account.first)
+    yield fact.SessionOpened(
+        name, account.incarnation, account.lasting, account.user, account.host, account.first, account.key
+    )
     if account.exclusive or account.weight != 1.0:
         yield fact.TermsSet(name, account.weight, account.exclusive, account.since)
     if account.wishes or account.wisher:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from lightwork.config import limits, timers
 from lightwork.model.errors import ProtocolError
+from lightwork.model.session_key import key_of
 from lightwork.model.states import ClusterEvent, JobState
 from lightwork.scheduler.core import commands as do, events as on, facts as fact, submitting
 from lightwork.scheduler.core.accounts import Account, Entry
@@ -37,12 +38,12 @@ def join(state: State, ledger: Ledger, event: on.ClientJoined) -> Commands:
         return _back(state, ledger, session, event)
     if session is None:
         session = state.open_session(event.session, event.user, event.host)
+        session.key = key_of(session.name, ledger.epoch, state.recorded + 1)
     session.incarnation += 1
     _forget_questions(state, session)
     session.lasting = event.lasting
     session.first = session.next_number
-    opened = fact.SessionOpened(session.name, session.incarnation, event.lasting, event.user, event.host, session.first)
-    state.record(opened)
+    state.record(_opened(session, event.user, event.host))
     _attach(state, session)
     account = ledger.sessions[session.name]
     earlier = list(account.entries.values())
@@ -59,10 +60,7 @@ def _back(state: State, ledger: Ledger, session: Session | None, event: on.Clien
     ours = [entry for entry in account.entries.values() if entry.number >= session.first]
     again = [entry for entry in ours if entry.end is not None and not entry.end.taken]
     if any(entry.end is not None and not entry.end.life for entry in account.entries.values()):
-        opened = fact.SessionOpened(
-            session.name, session.incarnation, session.lasting, account.user, account.host, session.first
-        )
-        state.record(opened)  # what ended meanwhile may be seen by this life from now on
+        state.record(_opened(session, account.user, account.host))  # what ended meanwhile may be seen by this life
     open_ = do.Open(session.name, session.incarnation, session.next_number, 0, state.recorded)
     accept = do.Accept(session.name, session.next_number, state.recorded)
     refused = submitting.refused_before(ledger, session)
@@ -74,6 +72,11 @@ def _back(state: State, ledger: Ledger, session: Session | None, event: on.Clien
         *_tell_running(session),
         *_tell_nodes(state, session),
     ]
+
+
+def _opened(session: Session, user: str, host: str) -> fact.SessionOpened:
+    known = session.incarnation, session.lasting, user, host, session.first, session.key
+    return fact.SessionOpened(session.name, *known)
 
 
 def _forget_questions(state: State, session: Session) -> None:

@@ -47,6 +47,7 @@ class SessionOpened(Struct, array_like=True, tag=4):
     user: str = ""
     host: str = ""
     first: int = 0  # the number of its first job
+    key: str = ""  # what nodes know the session by
 
 
 class SessionEnded(Struct, array_like=True, tag=5):

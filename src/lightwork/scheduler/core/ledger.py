@@ -71,6 +71,7 @@ class Ledger:
             account.refused.clear()
         account.incarnation, account.lasting = one.incarnation, one.lasting
         account.user, account.host, account.first = one.user, one.host, one.first
+        account.key = one.key or one.session
         for entry in account.entries.values():
             if entry.end is not None and not entry.end.life:
                 entry.end.life = one.incarnation

@@ -63,6 +63,7 @@ def restore(state: State, ledger: Ledger, now_ns: int) -> None:
 
 def _restore_session(state: State, account: Account) -> None:
     session = state.open_session(account.name, account.user, account.host)
+    session.key = account.key
     session.incarnation, session.lasting, session.first = account.incarnation, account.lasting, account.first
     session.next_number, session.away_ns = account.next_number, state.now_ns
     session.wishes, session.only = list(account.wishes), account.only

@@ -51,6 +51,7 @@ class Session:
 
     def __init__(self, name: str, user: str = "", host: str = "", opened_ns: int = 0) -> None:
         self.name = name
+        self.key = name  # what nodes call it; a durable scheduler never uses one twice
         self.user, self.host, self.opened_ns = user, host, opened_ns  # for people
         self.finished = 0  # jobs that have ended, since we were started
         self.jobs: dict[int, Job] = {}

@@ -16,7 +16,7 @@ from lightwork.scheduler.core.host_rules import HostRules
 from lightwork.scheduler.core.jobs import Job
 from lightwork.scheduler.core.ledger import Ledger
 from lightwork.scheduler.core.needs import Floating
-from lightwork.scheduler.core.nodes import HERE, SECOND_NS, Node
+from lightwork.scheduler.core.nodes import HERE, SECOND_NS, Node, Standing
 from lightwork.scheduler.core.orders import Orders
 from lightwork.scheduler.core.prospects import Prospects
 from lightwork.scheduler.core.queue import Queue
@@ -174,13 +174,13 @@ class State:
         return [command for session in list(self.sessions.values()) for command in self.release_if_done(session)]
 
     def release(self, session: Session) -> Commands:
-        """All nodes are to forget the session; its end comes when they have."""
+        """All nodes are to forget the session; its end comes when those that are here have. The others will hear of it
+        when they are back."""
         self.queue.drop_session(session)
-        here = {node.name for node in self.nodes.values() if node.standing in HERE}
-        session.releasing = here.intersection(session.shares)
-        if not session.releasing:
-            return self._end_session(session)
-        return [do.Release(node, session.name) for node in sorted(session.releasing)]
+        ours = [node for name, node in sorted(self.nodes.items()) if name in session.shares]
+        session.releasing = {node.name for node in ours if node.standing in HERE}
+        told: Commands = [do.Release(node.name, session.name) for node in ours if node.standing is not Standing.DEAD]
+        return told if session.releasing else [*told, *self._end_session(session)]
 
     def forgotten_by(self, session: Session, node: str) -> Commands:
         """A node has forgotten the session, or is gone itself."""

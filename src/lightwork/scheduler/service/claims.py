@@ -6,7 +6,9 @@ A node keeps its name as long as it is known. Two machines may be called the sam
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from lightwork.scheduler.service.session_keys import SessionKeys
 from lightwork.transport.link import Link
 from lightwork.transport.outbox import Outbox, Received
 from lightwork.wire import messages as say
@@ -17,9 +19,10 @@ from lightwork.wire.messages import Message
 class Claim:
     """One node of ours. With `number` "" (the embedded node) nothing survives a link, for none breaks."""
 
-    def __init__(self, name: str, identity: str) -> None:
+    def __init__(self, name: str, identity: str, keys: SessionKeys) -> None:
         self.name = name
         self.identity = identity
+        self._keys = keys
         self.link: Link | None = None
         self._start("")
 
@@ -42,15 +45,19 @@ class Claim:
 
     def send(self, message: Message, body: Buffer = b"") -> None:
         """To the node, now or when it is back. What is meant for one that is given up is dropped with it."""
+        message = self._keys.said(message)
         if self.number:
             self.outbox.send(self.link, message, body)
         elif self.link is not None:
             self.link.send(message, body)
 
-    def note(self, message: Message, body: Buffer) -> None:
-        """Something came from it."""
-        if not self.number:
-            return
+    def note(self, message: Message, body: Buffer) -> Any:
+        """Something came from it; the same as we understand it."""
+        if self.number:
+            self._count(message, body)
+        return self._keys.heard(message)
+
+    def _count(self, message: Message, body: Buffer) -> None:
         self.received.note(message, body)
         if isinstance(message, say.Ack):
             self.outbox.acknowledged(message.count)
@@ -65,6 +72,7 @@ class Claims:
 
     def __init__(self, epoch: int = 0) -> None:
         self._epoch = epoch  # of a durable scheduler
+        self.keys = SessionKeys()
         self._by_name: dict[str, Claim] = {}
         self._known: dict[str, str] = {}  # identity -> name, for good: the core may still wait for a node of that name
         self._by_link: dict[Link, Claim] = {}
@@ -101,7 +109,7 @@ class Claims:
         claim = next((one for one in same if ready.identity or one.name == ready.name), None)
         if claim is None:
             name = self._known.get(ready.identity) or self._free_name(ready.name)
-            claim = self._by_name[name] = Claim(name, ready.identity)
+            claim = self._by_name[name] = Claim(name, ready.identity, self.keys)
             if ready.identity:
                 self._known[ready.identity] = name
         return claim

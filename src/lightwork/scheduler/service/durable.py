@@ -65,6 +65,8 @@ class DurableScheduler(Scheduler):
         self._nodes_landing: dict[str, NodeLanding] = {}
         self._followed: Link | None = None  # by another one of the same life: its end is nobody's death
         self._ending: set[str] = set()  # sessions that are over as soon as that is on disk
+        for session in core.state.sessions.values():
+            self._claims.keys.open(session.name, session.key)
         for known in ledger.nodes.values():
             self._claims.remember(known.identity, known.node)
         self._feed([])
@@ -92,6 +94,8 @@ class DurableScheduler(Scheduler):
                 kept.append(command)
                 if isinstance(command, do.EndSession):
                     self._ending.add(command.session)
+                elif isinstance(command, do.Open):
+                    self._claims.keys.open(command.session, self._core.state.sessions[command.session].key)
         super()._obey(self._gate.admit(kept))
 
     def _obey_one(self, command: Any) -> None:
@@ -106,6 +110,7 @@ class DurableScheduler(Scheduler):
 
     def _end_session(self, session: str) -> None:
         self._ending.discard(session)
+        self._claims.keys.over(session)
         super()._end_session(session)
 
     # --- clients ---

@@ -213,7 +213,7 @@ class Scheduler(Receiver):
                 if self._nodes or not isinstance(message, say.Goodbye):
                     log.debug("%s after the end of its claim", type(message).__name__)
                 return events
-            claim.note(message, body)
+            message = claim.note(message, body)
             translate = FROM_NODE.get(type(message))
             if translate is not None:
                 events.append(translate(claim.name, message, body))

@@ -1,0 +1,56 @@
+"""What nodes call the sessions of a durable scheduler: each opening of a name has a key of its own.
+
+A program that closes its session and runs again has one of the same name, and numbers its jobs from 0 again; nodes may
+still have attempts, files and ends of the earlier one: those that were away when it ended, or are clearing it away. By
+their keys (model.session_key) they never mix the two. What only a node knows keeps its key here, too: no session is
+called that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from lightwork.wire import messages as say
+
+_SAID = (say.Prepare, say.Assign, say.Release, say.PlaceFile)
+_HEARD = (say.Prepared, say.Released, say.NodeNotice)
+
+
+class SessionKeys:
+    """Of the sessions that are there."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, str] = {}
+        self._names: dict[str, str] = {}
+
+    def open(self, name: str, key: str) -> None:
+        """A session is opened, or was restored."""
+        self._keys[name] = key
+        self._names[key] = name
+
+    def over(self, name: str) -> None:
+        """It is over, and that is on disk: its name may be used again."""
+        self._names.pop(self._keys.pop(name, name), None)
+
+    def said(self, message: Any) -> Any:
+        """A message to a node, as the node understands it."""
+        if self._keys and isinstance(message, _SAID):
+            return replace(message, session=self._keys.get(message.session, message.session))
+        return message
+
+    def heard(self, message: Any) -> Any:
+        """A message of a node, as we understand it."""
+        if not self._names:
+            return message
+        if isinstance(message, _HEARD):
+            return replace(message, session=self._name(message.session))
+        if isinstance(message, say.Truth):
+            return replace(message, sessions=list(map(self._name, message.sessions)))
+        if isinstance(message, say.Heartbeat) and message.epochs:
+            return replace(message, epochs={self._name(key): epoch for key, epoch in message.epochs.items()})
+        return message
+
+    def _name(self, key: str) -> str:
+        return self._names.get(key, key)
