@@ -2,7 +2,7 @@
 
     runs (what jobs wrote)  +  history (what we did to them)  +  deliveries (what clients were given)  -->  complaints
 
-Every complaint names a job, a promise of DESIGN section 4, and what contradicts it.
+Every complaint names a job, a promise of docs/explanation/promises.md, and what contradicts it.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def nobody_s_secret(monkeypatch, tmp_path):
 
 @pytest.fixture
 def make(monkeypatch):
-    """make(function, fake_options={...}, **options) -> (cluster, fake)."""
+    """make(function, hold=, answer=, node=, arenas=, **options) -> (cluster, fake); the first four are the fake's."""
     made = []
 
     def open_fake(server, reporting):

@@ -59,8 +59,8 @@ def parameters(command: click.Command) -> list[click.Parameter]:
 
 
 def has_shared(command: click.Command) -> bool:
-    """Whether it looks into a scheduler."""
-    return "scheduler" in {parameter.name for parameter in parameters(command)}
+    """Whether it has the options by which all that look into a scheduler choose one."""
+    return {field.name for field in fields(Where)} <= {parameter.name for parameter in parameters(command)}
 
 
 def test_every_command_has_its_section() -> None:

@@ -42,7 +42,7 @@ def test_each_name_is_there(name):
     assert name in dir(lightwork)
 
 
-def test_what_a_later_issue_builds_does_not_exist():
+def test_what_is_not_built_is_not_there():
     for name in ("Executor", "dispy"):
         with pytest.raises(AttributeError, match=name):
             getattr(lightwork, name)

@@ -20,7 +20,7 @@ PROGRAMS = {
     "dispyadmin": 35,
     "DispyHTTPServer": 34,
 }
-STATUS = re.compile(r"works|replaced by|dropped because|in work|planned( \(issue [1-9]\d*\))?")
+STATUS = re.compile(r"works|replaced by|dropped because|in work|planned")
 KEY = re.compile(r"(?:%s)[1-9]\d*|`(?:%s) \S[^`]*`" % ("|".join(FAMILIES), "|".join(PROGRAMS)))
 HEADS = {"ID", "option", "status", "---"}
 

@@ -305,10 +305,6 @@ def test_a_new_agent_that_cannot_be_had_is_tried_again(tmp_path, monkeypatch):
 def test_a_link_that_stays_but_is_silent_is_given_up(tmp_path):
     """The other side's host is gone without a word: only silence tells."""
 
-    class Deaf(asyncio.Protocol):
-        def connection_made(self, transport):
-            self.out = None
-
     async def story():
         async with station(tmp_path / "n", f"unix:{tmp_path}/node.sock") as (node, address, log):
             one = RemoteScheduler(lease_s=5.0, beat_s=0.1)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
 
-US, MS, SECOND = 1_000, 1_000_000, 1_000_000_000
+MS, SECOND = 1_000_000, 1_000_000_000
 START_NS = 100_000 * SECOND  # monotonic clocks rarely begin at 0; a wall clock may be moved back from here
 
 

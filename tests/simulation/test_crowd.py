@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from lightwork.scheduler.core import core, events as on, explain
 from lightwork.scheduler.core.exclusive import Charge
-from lightwork.scheduler.core.nodes import Node
 from lightwork.scheduler.core.queue import LAST
 from lightwork.scheduler.core.state import State
 from tests.simulation.crowd import EVENTS, FIRST, CrowdedWorld, crowded, world_of
@@ -32,10 +31,6 @@ def _newest(original: Any) -> Any:
         return original(state, event)
 
     return on_jobs_submitted
-
-
-def _one_lease(state: State, node: Node) -> int:
-    return state.lease_ns
 
 
 BUGS = {

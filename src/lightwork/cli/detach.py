@@ -1,8 +1,9 @@
-"""`lightwork node|scheduler --detach`: a process of its own, with a session and a log of its own.
+"""`lightwork node|scheduler|relay --detach`: a process of its own, with a session and a log of its own.
 
-this process                                  python -m lightwork node|scheduler --detached ...
-  | <--- stdout: log PATH -------------------- |   it has its name, and with that a log; what it says now goes there
+this process                                  python -m lightwork node|scheduler|relay --detached ...
+  | <--- stdout: log SIZE PATH --------------- |   it has its name, and with that a log; what it says now goes there
   | <--- line TEXT --------------------------- |   what is to be shown here
+  | <--- hint TEXT --------------------------- |   the same, as a hint
   | <--- trouble TEXT ------------------------ |   whom it joins it did not reach; it tries again
   | <--- up PID ------------------------------ |   now it works: we leave
   |      end of file instead ----------------- |   it failed: why is in the log, or was said on our stderr

@@ -57,7 +57,7 @@ Exit status: 0 stopped in order, 1 ended or cannot start, 2 wrong usage.
 @click.option("--init", metavar="FILE", help="Python file run before all jobs; they see it as lightwork.node_module().")
 @click.option("--job-user", metavar="NAME", help="Who jobs run as, if root starts the node.")
 @click.option("--max-file-size", metavar="SIZE", help="Refuse larger files, to and from jobs: 500M, 2G.")
-@click.option("--cache-quota", metavar="SIZE", help="So much of files that nobody uses now is kept.  [16G]")
+@click.option("--cache-quota", metavar="SIZE", help="Keep so much of files for later; those in use stay anyway.  [16G]")
 @click.option("--directory", metavar="DIR", help="Where it keeps all files, its own and those of jobs.  [/var/tmp]")
 @click.option("--clean", is_flag=True, help="First remove what an earlier such node left; --serve 0: only that.")
 @click.option("--secret-file", metavar="FILE", help="Where the secret is; readable by you alone.")

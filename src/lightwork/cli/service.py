@@ -1,4 +1,4 @@
-"""`lightwork node|scheduler --service`: a systemd unit with exactly these options."""
+"""`lightwork node|scheduler|relay --service`: a systemd unit with exactly these options."""
 
 from __future__ import annotations
 

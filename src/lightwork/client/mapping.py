@@ -109,7 +109,7 @@ class Mapping:
                     bar.update(self._done, self._total)
                     job, first, count = self._next()
                     self._measure(job, count)
-                    values = self._values(job, first, count)
+                    values = self._values(job, first)
                     self._done += count
                     self.fill()
                     yield from values
@@ -135,7 +135,7 @@ class Mapping:
             session.waits.check_thread("the results of a map")
             session.waits.until(done, None, subject)
 
-    def _values(self, job: Job, first: int, count: int) -> list[Any]:
+    def _values(self, job: Job, first: int) -> list[Any]:
         try:
             value = job.get()
         except Exception as error:

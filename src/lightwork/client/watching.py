@@ -141,7 +141,7 @@ class Watcher:
         wanted = list(states)
         answer = self._ask(lambda number: AskJobs(number, session, wanted, limit), Jobs)
         if answer.error:
-            raise self._no_session(session, answer.error)
+            raise self._no_session(answer.error)
         rows, enough = answer.jobs, min(limit, answer.total)
         if rows and len(rows) < enough:
             self._further(rows, enough, wanted, one=bool(session))
@@ -175,7 +175,7 @@ class Watcher:
             some = named[at : at + limits.WATCHED_NUMBERS_MAX]
             answer = self._ask(lambda number: CancelJobs(number, session, some), Answer)  # noqa: B023  at once
             if answer.error:
-                raise self._no_session(session, answer.error)
+                raise self._no_session(answer.error)
             found += answer.jobs
             total += answer.total
         return found, total
@@ -211,10 +211,10 @@ class Watcher:
         """Why this job waits, a sentence each. UserError: there is no such session."""
         answer = self._ask(lambda number: AskWhy(number, session, job), Why)
         if answer.error:
-            raise self._no_session(session, answer.error)
+            raise self._no_session(answer.error)
         return answer.lines
 
-    def _no_session(self, session: str, error: str) -> UserError:
+    def _no_session(self, error: str) -> UserError:
         names = [found.name for found in self.sessions()]
         return UserError(f"{self.address}: {error}", hint=f"the sessions now: {listed(names, 20)}")
 

@@ -1,4 +1,4 @@
-"""How large things get at most, in one place. Bytes, unless the name says otherwise."""
+"""How large things get at most, where several files, or users, go by it. Bytes, unless the name says otherwise."""
 
 from __future__ import annotations
 

@@ -5,6 +5,5 @@ from __future__ import annotations
 SCHEDULER = 9700
 NODE = 9701
 RELAY = 9702
-DASHBOARD = 8181
 DISCOVERY = 9700  # UDP
 TRIED = 100  # ports from the default one upward

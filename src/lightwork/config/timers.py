@@ -1,4 +1,4 @@
-"""How long things take at most, in one place. Seconds, unless the name says otherwise.
+"""How long things take at most, where several files, or users, go by it. Seconds, unless the name says otherwise.
 
 LIGHTWORK_TIMERS="LEASE_S=2 HEARTBEAT_S=0.2" shortens some for tests, in this process and those that it starts.
 """

@@ -6,8 +6,8 @@
                         more.N     pickle of classes that arguments are made of
                         refused    there is none, and why
 
-The pickles are plain ones (source_pickler), read by worker/loader.py. What cannot go that way is no error: it leaves a
-sentence in `Computation.untravellable`, and the computation runs on workers of its own version only.
+The pickles are plain ones (source_pickler), read by worker/source_loader.py. What cannot go that way is no error: it
+leaves a sentence in `Computation.untravellable`, and the computation runs on workers of its own version only.
 """
 
 from __future__ import annotations

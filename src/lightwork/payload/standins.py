@@ -1,5 +1,5 @@
 """What pickles in source form call to make things. Only the names travel: workers have functions of their own for them
-(worker/loader.py), which know the scopes of the computation."""
+(worker/source_loader.py), which know the scopes of the computation."""
 
 from __future__ import annotations
 

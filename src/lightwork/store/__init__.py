@@ -1,4 +1,4 @@
-"""What is kept outside of a process's own memory: files, spools, shared memory.
+"""What is kept outside of a process's own memory: the arena, a durable scheduler's directory, journal and blobs.
 
-Law: the only room that keeps state on disk; it knows no messages and opens no sockets.
+Law: the only room that keeps a database; it knows no messages and opens no sockets.
 """

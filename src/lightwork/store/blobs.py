@@ -54,14 +54,6 @@ class Blobs:
                     removed += 1
         return removed
 
-    def total_bytes(self) -> int:
-        """What all of them take."""
-        total = 0
-        for path in self._directory.iterdir():
-            with contextlib.suppress(OSError):  # it went meanwhile
-                total += path.stat().st_size
-        return total
-
 
 class Writer:
     """One blob that is being written. Ends with `store` or `discard`."""

@@ -37,11 +37,6 @@ class Extents:
         rest = [(self._starts[first], start), (end, self._ends[last - 1])]
         self._replace(first, last, [(low, high) for low, high in rest if low < high])
 
-    def overlap(self, start: int, end: int) -> list[tuple[int, int]]:
-        """The parts of [start, end) that are in the set."""
-        first, last = bisect_right(self._ends, start), bisect_left(self._starts, end)
-        return [(max(start, self._starts[at]), min(end, self._ends[at])) for at in range(first, last)]
-
     def _replace(self, first: int, last: int, ranges: list[tuple[int, int]]) -> None:
         self.total -= sum(self._ends[first:last]) - sum(self._starts[first:last])
         self.total += sum(high - low for low, high in ranges)

@@ -48,27 +48,11 @@ def interfaces() -> list[Interface]:
     return found
 
 
-def addresses() -> frozenset[str]:
-    """Every address of this machine, without %scope."""
-    return frozenset(interface.address for interface in interfaces())
-
-
 def reachable(here: list[Interface]) -> list[str]:
     """The addresses by which others may reach us; IPv4 first, for it is shorter to write."""
     found = [one for one in here if not one.loopback and not one.link_local]
     found.sort(key=lambda one: one.v6)
     return list(dict.fromkeys(one.address for one in found)) or ["127.0.0.1"]
-
-
-def is_own(address: str) -> bool:
-    """Whether who dials this address reaches this machine. What is no address is not."""
-    try:
-        parsed = ipaddress.ip_address(address.strip("[]").partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
-        parsed = parsed.ipv4_mapped
-    return parsed.is_loopback or parsed.is_unspecified or str(parsed) in addresses()
 
 
 def share_network(first: str, second: str) -> bool:

@@ -1,4 +1,4 @@
-"""Every message between client, scheduler and node, one struct each.
+"""Every message between programs, one struct each: defined in *_messages.py, here joined by who says them to whom.
 
 Structs are tagged arrays: a newer peer may append fields, an older one ignores them. Columns instead of records where
 jobs come by the thousand: index i of each column speaks of one job. A message may have a *body*: raw bytes behind the

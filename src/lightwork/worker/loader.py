@@ -1,8 +1,7 @@
 """Unpickling what users' programs have pickled, so that parts of one computation see one another's globals.
 
-Loader         what cloudpickle wrote, under the very version of Python; bytecode of another is refused, as it would
-               crash the interpreter
-SourceLoader   what came as source (source.py), in modules of its own: `__main__` among them
+Here it is what cloudpickle wrote, under the very version of Python; bytecode of another is refused, as it would crash
+the interpreter. What came as source: source_loader.py.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class HouseRules(Struct, frozen=True, kw_only=True):
     init: str = ""  # the file that is run once in each process that workers are forked from
     user: JobUser | None = None  # who jobs run as; None: as we do
     file_bytes: int = 0  # a larger file is neither taken nor sent; 0: any size
-    cache_bytes: int = CACHE_BYTES  # of files that nobody uses just now, beside those that are used
+    cache_bytes: int = CACHE_BYTES  # of files, used and unused ones together; those in use stay all the same
 
 
 USUAL = HouseRules()

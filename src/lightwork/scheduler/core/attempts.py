@@ -178,7 +178,7 @@ def _failed(state: State, node: Node, job: Job, end: End) -> Commands:
     start_ns = 0 if kind == outcome.NOT_RUN else end.started_ns + state.wall_ns
     spend(state, job, Attempt(node.name, start_ns, end.duration_ns, kind, text), retry=True, told=end.token)
     reason = f"failed on node {node.name}: {text}"
-    left = leave_to_other(state, job, end.token, reason)
+    left = leave_to_other(job, end.token, reason)
     if left is not None:
         return left
     told = [do.TellRequeued(job.group.session, [job.number], reason)] if job.state is JobState.RUNNING else []
@@ -190,7 +190,7 @@ def _not_for_this_node(state: State, node: Node, job: Job, end: End) -> Commands
     """One of two attempts could not even be started: that says nothing of the job, which runs elsewhere."""
     job.attempts -= 1
     state.sessions[job.group.session].regroup(job, job.group.avoid | {node.name})
-    return leave_to_other(state, job, end.token, f"node {node.name} could not start it") or []
+    return leave_to_other(job, end.token, f"node {node.name} could not start it") or []
 
 
 def on_attempt_spoke(state: State, event: on.AttemptSpoke) -> Commands:

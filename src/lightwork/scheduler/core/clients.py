@@ -93,7 +93,7 @@ def on_jobs_submitted(state: State, event: on.JobsSubmitted) -> Commands:
     session = state.sessions[event.session]
     known = max(0, session.next_number - event.first)
     if state.ledger is not None:
-        refused = submitting.refuse(state, state.ledger, session, event, known)
+        refused = submitting.refuse(state, session, event, known)
         if refused is not None:
             return refused
     payloads = event.payloads[known:] if known else event.payloads

@@ -49,8 +49,3 @@ class Durations:
             ordered = sorted(self._sample)
             self._quartile = max(1, ordered[(3 * len(ordered) - 1) // 4])
         return self._quartile
-
-    def median_ns(self) -> int:
-        """Half of them took no longer; 0 if none has ended."""
-        ordered = sorted(self._sample)
-        return ordered[len(ordered) // 2] if ordered else 0

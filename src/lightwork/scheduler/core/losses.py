@@ -57,7 +57,7 @@ def on_attempts_died(state: State, event: on.AttemptsDied) -> Commands:
             text = why or words(outcome.DIED | outcome.ENVELOPE, body)
             attempt = Attempt(node.name, started_ns + state.wall_ns, age_ns, outcome.DIED, text)
             spend(state, job, attempt, blame=event.blame, told=token)
-            left = leave_to_other(state, job, token, why or f"its worker on node {node.name} died")
+            left = leave_to_other(job, token, why or f"its worker on node {node.name} died")
             before += left or []
             if left is None:
                 again.append(job)
@@ -124,7 +124,7 @@ def shed(state: State, node: Node, session: str) -> Commands:
             reason = f"node {node.name} is given back, and it runs elsewhere as well"
             _count(state, node, job, token, reason, may_have_started=True)
             commands.append(do.Stop(node.name, [token], now=True))
-            commands += leave_to_other(state, job, token, reason) or []
+            commands += leave_to_other(job, token, reason) or []
     return commands
 
 
@@ -154,7 +154,7 @@ def _settle(
         becomes = after_death(job, blame=False, started=may_have_started)
         if becomes is JobState.QUEUED or job.twin is not None:
             _count(state, node, job, token, reason, may_have_started)
-            left = leave_to_other(state, job, token, reason)
+            left = leave_to_other(job, token, reason)
             before += left or []
             if left is None:
                 again.append(job)

@@ -87,7 +87,7 @@ def _restore_job(state: State, session: Session, entry: Entry) -> None:
     group.shape.judged = True  # the nodes that could run it may not be back yet
     job = Job(entry.number, group, entry.payload, entry.ordinal)
     job.cancelled = entry.cancelled
-    retries.restore(state, job, entry.spent)
+    retries.restore(job, entry.spent)
     if entry.stored is not None:
         job.payload, job.in_arena = ARENA_REFERENCE.pack(0, entry.stored.size), True
     session.jobs[entry.number] = job

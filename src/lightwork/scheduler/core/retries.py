@@ -129,7 +129,7 @@ def try_again(state: State) -> None:
         state.queue.put_back(due)
 
 
-def restore(state: State, job: Job, spent: Iterable[tuple[Attempt, bool, bool]]) -> None:
+def restore(job: Job, spent: Iterable[tuple[Attempt, bool, bool]]) -> None:
     """What an earlier life of ours has written down of its attempts, with blame and retry. It does not wait again."""
     rows = list(spent)
     if rows:

@@ -16,7 +16,7 @@ FULL = "the scheduler's disk is full: it takes no more jobs; those that it has g
 FULL_HINT = "make room where its state directory is; then submit again"
 
 
-def refuse(state: State, ledger: Ledger, session: Session, event: on.JobsSubmitted, known: int) -> Commands | None:
+def refuse(state: State, session: Session, event: on.JobsSubmitted, known: int) -> Commands | None:
     """What is done in place of taking the batch: all came before, or there is no room. None: it is taken."""
     new = list(range(event.first + known, event.first + len(event.payloads)))
     if not new:

@@ -151,7 +151,7 @@ def runs(job: Job, token: int) -> bool:
 # --- over ---
 
 
-def leave_to_other(state: State, job: Job, token: int, reason: str) -> Commands | None:
+def leave_to_other(job: Job, token: int, reason: str) -> Commands | None:
     """One of two attempts is no more; its node has let it go. None: it was the only one."""
     twin = job.twin
     if twin is None:

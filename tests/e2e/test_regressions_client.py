@@ -1,4 +1,4 @@
-"""What a review found in the client, with real clusters."""
+"""Faults that the client had, with real clusters."""
 
 from __future__ import annotations
 
