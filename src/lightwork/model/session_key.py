@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_MARK = "~"  # in no name that a program may choose
+_MARK = "+"  # in no name that a program may choose
 
 
 def key_of(name: str, epoch: int, number: int) -> str:

@@ -24,7 +24,7 @@ from lightwork.node.service.job_user import JobUser, theirs
 from lightwork.node.service.process_notes import MARK, ProcessNotes
 
 KEPT = "kept"
-_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 
 
 class Directories:
