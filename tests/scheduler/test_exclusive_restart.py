@@ -60,6 +60,18 @@ def test_a_session_that_takes_the_name_of_one_that_is_over_comes_after_what_was_
     assert state.exclusive["e"] > state.sessions["t"].jobs[1].ordinal
 
 
+def test_who_is_in_charge_next_does_not_wait_for_its_own_job() -> None:
+    """The session before it had waited for that one, and was closed meanwhile."""
+    core = Core()
+    core.feed([on.ClientJoined(name) for name in ("one", "two")], 0)
+    core.feed([on.ComputationDefined("two", FUNCTION), on.JobsSubmitted("two", "f", 0, [b""])], 0)
+    for name in ("one", "two"):
+        core.feed([on.TermsTold(name, 1.0, True)], 0)
+    core.feed([on.CloseAsked("one")], 0)
+    commands = core.feed([on.NodeJoined("a", 1, "", Hardware())], 0)
+    assert [one.numbers for one in commands if isinstance(one, do.Assign)] == [[0]]
+
+
 @pytest.mark.parametrize("exclusive", [False, True])
 def test_no_twin_goes_out_while_its_session_has_to_wait(exclusive: bool) -> None:
     """It wants all nodes for itself, and is not alone yet: what runs goes on, nothing more goes out."""

@@ -80,3 +80,30 @@ def test_who_was_removed_may_not_join_unless_it_has_jobs_of_ours() -> None:
         assert hosting.listed() == [], "what joins by itself is not looked for"
 
     story(work)
+
+
+def test_what_was_said_of_a_machine_is_not_held_against_another_one_of_its_name() -> None:
+    async def work(house: House) -> None:
+        hosting = house.scheduler.hosting
+
+        async def comes(identity: str, name: str) -> str:
+            """To the door, and in if it may; why it may not."""
+            hello = Hello(PROTOCOL, "node", name, identity)
+            refused = hosting.may_work(hello)
+            if refused is not None:
+                return refused.message
+            node = await house.join(hello)
+            ready = say.NodeReady(name, "", 2, say.Hardware(), identity=identity, claim="c", groups=["old"])
+            node.links[0].send(ready)
+            await until(lambda: name in house.scheduler._core.state.nodes or node.lost)
+            return ""
+
+        assert await comes("i", "a") == ""
+        assert hosting.change(say.ChangeHosts(0, "remove", ["@old"], by="bob")).error == ""
+        assert await comes("i", "a") == "a was removed by bob"
+        assert await comes("j", "b") == "", "nobody knew that it is an old one; it is turned away"
+        assert await comes("j", "b") == "b was removed by bob"
+        for name in ("a", "b"):
+            assert hosting.may_work(Hello(PROTOCOL, "node", name, "another")) is None
+
+    story(work)

@@ -101,6 +101,16 @@ def test_slots_are_for_all_to_change_or_for_none() -> None:
     assert [one.slots for one in said if isinstance(one, do.SetSlots)] == [4], "others have them again"
 
 
+def test_a_limit_is_not_put_back_on_a_node_that_has_left_and_come_again() -> None:
+    world = World()
+    world.feed(on.TermsTold("s", 1.0, exclusive=True))
+    world.feed(on.NodeControlled("s", 1, "a", "slots", 2), on.NodeLost("a", left=True))
+    world.feed(on.NodeJoined("a", 32, "10.0.0.1", shares_memory=False))
+    said = world.feed(on.CloseAsked("s"), on.SessionReleased("a", "s"))
+    assert [one.slots for one in said if isinstance(one, do.SetSlots)] == []
+    assert world.state.nodes["a"].slots == 32
+
+
 def test_a_node_that_one_gives_back_stays_for_the_others() -> None:
     world = World()
     said = world.feed(on.NodeControlled("s", 1, "a", "close"), on.SessionReleased("a", "s"))

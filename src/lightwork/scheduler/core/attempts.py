@@ -156,7 +156,7 @@ def _some_ended(state: State, node: Node, jobs: list[Job | None], event: on.Atte
         before += conclude(state, job, token, won=True)
         ended = STATE_AFTER[status & outcome.KIND_MASK]
         deliveries.of(session.name).add(job, ended, status, body, end.started_ns, duration_ns, end.files)
-        if end.files:
+        if end.files and state.ledger is None:  # else they lie in our own store
             node.kept[token] = session.name
         state.end(session, job, ended)
     freed = [free] if free.regions or free.spooled else []

@@ -118,6 +118,7 @@ _OF_SESSIONS = frozenset(
         on.NodeAllotted,
         on.NodeTailored,
         on.NodeControlled,
+        on.NodeJobsAsked,
         on.TermsTold,
         on.ComputationUpdated,
         on.ReadyAwaited,

@@ -78,9 +78,9 @@ def _is_over(state: State, session: Session) -> bool:
 
 def _earlier(state: State, name: str, since: int) -> str | None:
     """A session whose job must end first."""
-    waits_for = state.waits_for
-    if waits_for is not None and waits_for.state < JobState.FINISHED and waits_for.ordinal < since:
-        return waits_for.group.session
+    found = state.waits_for
+    if found is not None and found.state < JobState.FINISHED and found.ordinal < since and found.group.session != name:
+        return found.group.session
     for session in state.sessions.values():
         first = next(iter(session.jobs.values()), None)
         if first is not None and first.ordinal < since and session.name != name:

@@ -104,7 +104,7 @@ def on_hosts_changed(state: State, event: on.HostsChanged) -> Commands:
     """It holds from now on, and at once."""
     wrong = problem(state, event)
     if wrong is not None:
-        return [do.Answer(event.session, event.number, *wrong)] if event.session else []
+        return [do.Answer(event.session, event.number, *wrong)] if event.session in state.sessions else []
     before = meant(state, event.hosts)
     commands: Commands = []
     policy = UNSAID
@@ -124,7 +124,7 @@ def on_hosts_changed(state: State, event: on.HostsChanged) -> Commands:
     if event.now and event.action in (DRAIN, REMOVE):
         for node in before:
             commands += _kill(state, node, f"node {node.name} was {_PAST[event.action]} by {event.by or 'its owner'}")
-    if event.session:
+    if event.session in state.sessions:
         names = [node.name for node in (before or meant(state, event.hosts))]
         left = sum(len(node.attempts) for node in before)
         answer = do.Answer(event.session, event.number, nodes=names, after=state.recorded, total=left)

@@ -37,6 +37,7 @@ def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
         if event.adopting:
             node.unsettled = set()  # its Truth tells that, and more
     node.via, node.shares_memory = event.via, event.shares_memory
+    node.identity, node.era = event.identity, event.era
     node.untold = event.adopting or (event.resumed and node.untold)  # a Truth that its last link lost is still to come
     node.pythons, node.labels = event.pythons, event.labels
     node.own_groups, node.weight, node.relay = tuple(event.groups), event.weight, event.relay
@@ -54,6 +55,7 @@ def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
         prospect.joined(node.name)
     commands: Commands = []
     if not event.resumed:
+        node.begin_anew(state.now_ns)
         forget_computations(state, node)
         commands += _not_awaited(state, node) + _forgets_sessions(state, node)
     commands += [command for session in state.sessions.values() for command in meet(state, session, node)]
@@ -71,7 +73,6 @@ def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
 
 def _know(state: State, node: Node, event: on.NodeJoined) -> None:
     """It works for us: a restart must wait for it."""
-    node.identity, node.era = event.identity, event.era
     if state.ledger is not None:
         known = NodeKnown(node.name, event.identity, event.era, event.via, event.lease_ns)
         if state.ledger.nodes.get(node.name) != known:

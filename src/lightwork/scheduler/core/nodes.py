@@ -53,7 +53,7 @@ class Node:
         self.identity = self.era = ""  # of its directory; and since when it knows what it has started
         self.known = 0  # the number of the fact that it works for us
         self.untold = False  # what it has from before is still to be told
-        self.kept: dict[int, str] = {}  # attempts whose files (or large values) a session has not fetched yet
+        self.kept: dict[int, str] = {}  # attempts whose files (or large values) nobody has fetched yet; not durable
         self.pythons: list[tuple[int, int]] = []
         self.labels: dict[str, str] = {}
         self.resources: dict[str, int] = {}  # all that it has beside slots
@@ -95,6 +95,13 @@ class Node:
     def idle_slots(self) -> int:
         """Slots without an attempt."""
         return (self.slots * WHOLE - self.cpus) // WHOLE
+
+    def begin_anew(self, now_ns: int) -> None:
+        """Nothing goes on there: what was wrong with it is over, and nobody can fetch what jobs had left. (What an
+        agent beside us leaves is found by the next one.)"""
+        self.ailing, self.stuck_ns, self.stuck_times, self.quiet_ns = "", 0, 0, now_ns
+        if not self.shares_memory:
+            self.kept.clear()
 
     def limit(self, slots: int) -> None:
         """Use so many of the slots that it offers; negative: leave so many free."""

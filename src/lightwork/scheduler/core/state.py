@@ -121,6 +121,8 @@ class State:
         self.field.remove(self.nodes.pop(name))
         self.awaited.discard(name)
         self.late.pop(name, None)
+        for session in self.sessions.values():
+            session.limited.pop(name, None)
         if self.ledger is not None and name in self.ledger.nodes:
             self.gone.append(name)
 
@@ -199,7 +201,7 @@ class State:
 
     def _unlimit(self, session: Session) -> Commands:
         """Others have the slots again that it did not want used."""
-        found = [(self.nodes[name], slots) for name, slots in session.limited.items() if name in self.nodes]
+        found = [(self.nodes[name], slots) for name, slots in session.limited.items()]
         for node, slots in found:
             node.limit(slots)
             self.queue.reconsider(node)

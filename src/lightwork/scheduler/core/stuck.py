@@ -1,6 +1,6 @@
 """Nodes that are alive but of no use, and jobs that run far longer than their like.
 
-A node is set aside, which its user is told once, and is used again when it is better:
+A node is set aside, which its user is told once, and is used again when it is better, or was restarted:
 
     ailing   its heartbeats tell of a full disk, or of no memory and no swap    until it has twice as much
     stuck    it has jobs, idle slots, and has started or ended nothing for so long        until it does, or for a while;

@@ -167,13 +167,18 @@ class DurableScheduler(Scheduler):
         return on.ClientLost(session)
 
     def _from_client(self, link: Link, batch: Batch) -> list[on.Event]:
-        session, landing = self._sessions.get(link), self._landings.get(link)
+        session, landing = self._session_of(link), self._landings.get(link)
         if session is None or landing is None:
             return []
         return self._translate(session, link, landing.take(list(batch)))
 
-    def _landed(self, link: Link, parcels: list[Parcel]) -> None:
+    def _session_of(self, link: Link) -> str | None:
+        """Whose words these are; None: nobody's any more. (Its session may be over, and that not yet on disk.)"""
         session = self._sessions.get(link)
+        return None if session in self._ending else session
+
+    def _landed(self, link: Link, parcels: list[Parcel]) -> None:
+        session = self._session_of(link)
         if session is not None:
             self._feed(self._translate(session, link, parcels))
 

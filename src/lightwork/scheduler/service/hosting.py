@@ -63,8 +63,10 @@ class Hosting:
         state, name = self._core.state, self._claims.name_of(hello.session, hello.name)
         if not len(state.hosts) or name in state.nodes:
             return None
-        stranger = state.turned_away.get(name) or Node(name, 0, hello.host, say.Hardware(), 0)
-        by = state.hosts.removed_by(stranger)
+        known = state.turned_away.get(name)
+        if known is None or known.identity != hello.session:
+            known = Node(name, 0, hello.host, say.Hardware(), 0)
+        by = state.hosts.removed_by(known)
         return say.Refused(REMOVED, *why_removed(name, by)) if by else None
 
 
