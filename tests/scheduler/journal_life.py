@@ -16,7 +16,7 @@ from lightwork.scheduler.core.facts import Fact
 from lightwork.scheduler.core.ledger import Ledger
 from lightwork.scheduler.service.journal import Journal
 from lightwork.store.state_directory import StateDirectory
-from lightwork.wire.messages import Attempt, Computation, File, JobOptions, SetPolicy, Wanted
+from lightwork.wire.messages import Attempt, Computation, File, JobOptions, SetPolicy, Tailoring, Wanted
 
 WAIT_S = 60.0
 
@@ -179,6 +179,10 @@ class Chance:
                 fact.Named(session, list(account.entries)[:1], [b"name"] * min(len(account.entries), 1)),
                 self._updated(session),
                 self._hosts_said(),
+                fact.Closing(session),
+                fact.Allotted(
+                    session, node, chance.randrange(3), Tailoring("", b"setup", files=(File("x", "ba" * 16, 7),))
+                ),
                 fact.SessionEnded(session) if chance.random() < 0.2 else fact.NodeGone(node),
             ]
         )

@@ -7,7 +7,7 @@ from hypothesis import given, settings, strategies as st
 
 from lightwork.scheduler.core import facts as fact
 from lightwork.scheduler.core.ledger import Ledger
-from lightwork.wire.messages import Attempt, Computation, File, JobOptions, Wanted
+from lightwork.wire.messages import Attempt, Computation, File, JobOptions, Tailoring, Wanted
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(fact.Fact).decode
@@ -64,6 +64,11 @@ class Writer:
             self._say(fact.Wished(account.name, [Wanted(f"w{pick % 5}")], pick % 3))
         elif choice == 12 and (back := [(entry.number, lost) for entry in unended for lost in entry.lost if lost]):
             self._say(fact.Unspent(account.name, *back[pick % len(back)]))
+        elif choice == 13:
+            self._say(fact.Closing(account.name))
+        elif choice == 14:
+            own = Tailoring(f"e{pick % 4}", files=(File("x", f"{pick % 3}" * 32, 7),)) if pick % 4 else None
+            self._say(fact.Allotted(account.name, f"n{pick % 2}", pick % 5, own))
         elif choice == 10 and pick % 4 == 0:
             self._say(fact.SessionEnded(account.name))
 
@@ -82,7 +87,7 @@ class Writer:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 12), st.integers(0, 1000)), max_size=60))
+@given(st.lists(st.tuples(st.integers(0, 14), st.integers(0, 1000)), max_size=60))
 def test_said_again(steps: list[tuple[int, int]]) -> None:
     writer = Writer()
     for choice, pick in steps:
@@ -97,4 +102,6 @@ def test_said_again(steps: list[tuple[int, int]]) -> None:
         assert other.entries == account.entries
         assert (other.keys, other.unended, other.next_number) == (account.keys, account.unended, account.next_number)
         assert (other.wishes, other.wisher) == (account.wishes, account.wisher)
+        assert (other.closing, other.allotted) == (account.closing, account.allotted)
     assert {file.digest for file in again.files()} == {file.digest for file in writer.ledger.files()}
+    assert again.needs == writer.ledger.needs

@@ -35,6 +35,8 @@ def _of_session(session: Session, account: Account) -> list[str]:
         wrong.append(f"session {session.name} counts {account.unended} jobs that have not ended")
     if account.next_number != session.next_number:
         wrong.append(f"session {session.name} counts to {session.next_number}, on disk to {account.next_number}")
+    if account.closing != session.closing:
+        wrong.append(f"session {session.name} is being closed {'here' if session.closing else 'on disk'} alone")
     for number in unended & session.jobs.keys():
         job, grant = session.jobs[number], account.entries[number].grant
         if job.group.options.reentrant is False and bool(job.node) != (grant is not None):

@@ -75,6 +75,8 @@ class Account:
     """What is durable of one session."""
 
     __slots__ = (
+        "allotted",
+        "closing",
         "computations",
         "entries",
         "exclusive",
@@ -100,7 +102,7 @@ class Account:
     def __init__(self, name: str) -> None:
         self.name = self.key = name
         self.incarnation = 0
-        self.lasting = False
+        self.lasting = self.closing = False
         self.user = self.host = ""
         self.next_number = 0
         self.first = 0  # of the jobs of this life
@@ -109,6 +111,7 @@ class Account:
         self.wishes: list[Wanted] = []
         self.only = False
         self.wisher = 0  # which life of the client has these wishes
+        self.allotted: dict[str, fact.Allotted] = {}  # by node
         self.entries: dict[int, Entry] = {}
         self.keys: dict[str, int] = {}
         self.unended = 0  # how many entries have no end
@@ -118,6 +121,15 @@ class Account:
     def drop(self, entry: Entry) -> None:
         """Nobody asks for it any more."""
         del self.entries[entry.number]
+
+    def files(self) -> Iterator[File]:
+        """All blobs that it needs."""
+        for computation in self.computations.values():
+            yield from computation.files
+        for one in self.allotted.values():
+            yield from one.tailoring.files if one.tailoring is not None else ()
+        for entry in self.entries.values():
+            yield from entry.files()
 
 
 def facts_of(account: Account) -> Iterator[fact.Fact]:
@@ -130,6 +142,7 @@ def facts_of(account: Account) -> Iterator[fact.Fact]:
         yield fact.TermsSet(name, account.weight, account.exclusive, account.since)
     if account.wishes or account.wisher:
         yield fact.Wished(name, list(account.wishes), account.wisher, account.only)
+    yield from account.allotted.values()
     for computation in account.computations.values():
         yield fact.Defined(name, computation)
     for digest, step in account.steps.latest.items():
@@ -153,6 +166,8 @@ def facts_of(account: Account) -> Iterator[fact.Fact]:
     taken = [entry.number for entry in ended if entry.end is not None and entry.end.taken]
     if taken:
         yield fact.Taken(name, taken)
+    if account.closing:
+        yield fact.Closing(name)
 
 
 def _alike(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

@@ -17,7 +17,7 @@ from lightwork.scheduler.core import commands as do, events as on, facts as fact
 from lightwork.scheduler.core.accounts import Account, Entry
 from lightwork.scheduler.core.ledger import Ledger
 from lightwork.scheduler.core.nodes import SECOND_NS
-from lightwork.scheduler.core.seeking import meet
+from lightwork.scheduler.core.seeking import meet, offer
 from lightwork.scheduler.core.sessions import Session
 from lightwork.scheduler.core.shares import Seeking, Use
 from lightwork.scheduler.core.state import Commands, State
@@ -107,12 +107,19 @@ def _attach(state: State, session: Session) -> None:
 def _tell_nodes(state: State, session: Session) -> Commands:
     ready = ClusterEvent.NODE_READY
     commands: Commands = [do.TellNode(session.name, ready, node.status()) for node in state.nodes.values()]
+    commands += _offer_again(state, session)
     for node in list(state.nodes.values()):
-        share = session.shares.get(node.name)
-        wanted = wish(session.wishes, node) if share is not None and share.use is Use.OFFERED else None
-        if wanted is not None:  # the last client has not answered
-            commands.append(do.OfferNode(session.name, wanted.spec, node.status()))
         commands += meet(state, session, node)
+    return commands
+
+
+def _offer_again(state: State, session: Session) -> Commands:
+    """Nodes of which no client has said anything since they were offered."""
+    commands: Commands = []
+    for node in state.nodes.values():
+        share = session.shares.get(node.name)
+        if share is not None and share.use is Use.OFFERED and (wanted := wish(session.wishes, node)) is not None:
+            commands += offer(state, session, share, node, wanted.spec)
     return commands
 
 
@@ -196,21 +203,20 @@ def _history(entry: Entry) -> list[Attempt]:
 
 def on_client_away(state: State, event: on.ClientAway) -> Commands:
     """Its link is gone."""
-    _leave(state, state.sessions[event.session])
-    return []
+    return _leave(state, state.sessions[event.session])
 
 
 def on_client_detached(state: State, event: on.ClientDetached) -> Commands:
     """It said so."""
-    _leave(state, state.sessions[event.session])
-    return []
+    return _leave(state, state.sessions[event.session])
 
 
-def _leave(state: State, session: Session) -> None:
+def _leave(state: State, session: Session) -> Commands:
     session.attached = session.congested = False
     session.away_ns = state.now_ns
     state.attached.pop(session.name, None)
     state.queue.reconsider_for(session)
+    return _offer_again(state, session)
 
 
 def overdue(state: State) -> list[str]:

@@ -74,7 +74,9 @@ def on_storage_full(state: State, event: on.StorageFull) -> Commands:
 def on_close_asked(state: State, event: on.CloseAsked) -> Commands:
     """The session ends when its jobs have."""
     session = state.sessions[event.session]
-    session.closing = True
+    if not session.closing:
+        session.closing = True
+        state.record(fact.Closing(session.name))
     commands = cancel(state, session, list(session.jobs)) if event.cancel else []
     return commands + state.release_if_done(session)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from lightwork.model.states import JobState
 from lightwork.scheduler.core import commands as do, events as on
+from lightwork.scheduler.core.allotting import note, word_on
 from lightwork.scheduler.core.clients import cancel
 from lightwork.scheduler.core.exclusive import is_alone
 from lightwork.scheduler.core.losses import lose_waiting, shed
@@ -160,9 +161,12 @@ def on_files_taken(state: State, event: on.FilesTaken) -> Commands:
 
 def on_node_tailored(state: State, event: on.NodeTailored) -> Commands:
     """From its next preparation on."""
-    share = state.sessions[event.session].shares.get(event.node)
+    session = state.sessions[event.session]
+    share, word = session.shares.get(event.node), word_on(state, session, event.node)
     if share is not None:
         share.tailoring = event.tailoring
+        if word is not None:
+            note(state, session, event.node, word.slots, event.tailoring)
     return []
 
 

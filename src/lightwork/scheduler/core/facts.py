@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from lightwork.wire.messages import Attempt, Computation, Digest, File, JobOptions, SetPolicy, Wanted
+from lightwork.wire.messages import Attempt, Computation, Digest, File, JobOptions, SetPolicy, Tailoring, Wanted
 
 
 class Began(Struct, array_like=True, tag=1):
@@ -201,6 +201,22 @@ class HostsSaid(Struct, array_like=True, tag=31):
     policy: SetPolicy | None = None
 
 
+class Closing(Struct, array_like=True, tag=32):
+    """A client wants the session to end: it does when its jobs have."""
+
+    session: str
+
+
+class Allotted(Struct, array_like=True, tag=33):
+    """What NodeAllocate last said of a node: so many of its slots, 0: not used; and what the session has of its own
+    there."""
+
+    session: str
+    node: str
+    slots: int
+    tailoring: Tailoring | None = None
+
+
 class Unspent(Struct, array_like=True, tag=17):
     """An attempt that was lost is back: it is not over."""
 
@@ -229,5 +245,7 @@ Fact: TypeAlias = (
     | TermsSet
     | Updated
     | HostsSaid
+    | Closing
+    | Allotted
     | Unspent
 )

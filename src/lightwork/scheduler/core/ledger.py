@@ -79,10 +79,7 @@ class Ledger:
     def _session_ended(self, one: fact.SessionEnded) -> None:
         account = self.sessions.pop(one.session, None)
         if account is not None:
-            for computation in account.computations.values():
-                self.unneed(computation.files)
-            for entry in account.entries.values():
-                self.unneed(entry.files())
+            self.unneed(account.files())
 
     def _wished(self, one: fact.Wished) -> None:
         account = self.sessions[one.session]
@@ -213,6 +210,17 @@ class Ledger:
     def _hosts_said(self, one: fact.HostsSaid) -> None:
         self.hosts.take(one.action, one.hosts, one.group, one.by, one.policy)
 
+    def _closing(self, one: fact.Closing) -> None:
+        self.sessions[one.session].closing = True
+
+    def _allotted(self, one: fact.Allotted) -> None:
+        allotted = self.sessions[one.session].allotted
+        before, allotted[one.node] = allotted.get(one.node), one
+        if one.tailoring is not None:
+            self.need(one.tailoring.files)
+        if before is not None and before.tailoring is not None:
+            self.unneed(before.tailoring.files)
+
     # --- all of it, in as few facts as it takes ---
 
     def facts(self) -> Iterator[fact.Fact]:
@@ -228,10 +236,7 @@ class Ledger:
     def files(self) -> Iterator[File]:
         """All blobs that are needed."""
         for account in self.sessions.values():
-            for computation in account.computations.values():
-                yield from computation.files
-            for entry in account.entries.values():
-                yield from entry.files()
+            yield from account.files()
 
 
 _APPLY: dict[type, Callable[[Ledger, Any], None]] = {
@@ -254,5 +259,7 @@ _APPLY: dict[type, Callable[[Ledger, Any], None]] = {
     fact.TermsSet: Ledger._terms_set,
     fact.Updated: Ledger._updated,
     fact.HostsSaid: Ledger._hosts_said,
+    fact.Closing: Ledger._closing,
+    fact.Allotted: Ledger._allotted,
     fact.Unspent: Ledger._unspent,
 }

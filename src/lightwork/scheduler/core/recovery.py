@@ -66,6 +66,7 @@ def _restore_session(state: State, account: Account) -> None:
     session.key = account.key
     session.incarnation, session.lasting, session.first = account.incarnation, account.lasting, account.first
     session.next_number, session.away_ns = account.next_number, state.now_ns
+    session.closing = account.closing
     session.wishes, session.only = list(account.wishes), account.only
     session.weight, session.exclusive = account.weight, account.exclusive
     for wanted in account.wishes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lightwork.config import timers
 from lightwork.scheduler.core import commands as do, events as on
+from lightwork.scheduler.core.allotting import note, word_on
 from lightwork.scheduler.core.explain import refusal
 from lightwork.scheduler.core.facts import Wished
 from lightwork.scheduler.core.host_rules import why_removed
@@ -139,13 +140,12 @@ def on_stranger_refused(state: State, event: on.StrangerRefused) -> Commands:
 
 def on_node_allotted(state: State, event: on.NodeAllotted) -> Commands:
     """NodeAllocate has decided."""
-    share, node = state.sessions[event.session].shares.get(event.node), state.nodes.get(event.node)
+    session, node = state.sessions[event.session], state.nodes.get(event.node)
+    share = session.shares.get(event.node)
     if share is None or node is None:
         return []
-    share.use = Use.USED if event.slots else Use.DECLINED
-    session = state.sessions[event.session]
-    state.queue.reconsider_for(session)
-    return [*allot(state, session, share, node, event.slots), *synchronise(state, session, node)] if event.slots else []
+    note(state, session, node.name, event.slots, share.tailoring)
+    return _decided(state, session, share, node, event.slots)
 
 
 # --- what follows ---
@@ -165,9 +165,26 @@ def meet(state: State, session: Session, node: Node) -> Commands:
     if wanted is None:
         return []
     if wanted.spec >= 0:
-        share.use = Use.OFFERED
-        return [do.OfferNode(session.name, wanted.spec, node.status())]
+        return offer(state, session, share, node, wanted.spec)
     return allot(state, session, share, node, wanted.slots) if wanted.slots else []
+
+
+def offer(state: State, session: Session, share: Share, node: Node, spec: int) -> Commands:
+    """NodeAllocate is to decide; if nobody is there who could ask it, its last word holds."""
+    share.use = Use.OFFERED
+    if session.attached or state.ledger is None:
+        return [do.OfferNode(session.name, spec, node.status())]
+    word = word_on(state, session, node.name)
+    if word is None:
+        return []
+    share.tailoring = word.tailoring
+    return _decided(state, session, share, node, word.slots)
+
+
+def _decided(state: State, session: Session, share: Share, node: Node, slots: int) -> Commands:
+    share.use = Use.USED if slots else Use.DECLINED
+    state.queue.reconsider_for(session)
+    return [*allot(state, session, share, node, slots), *synchronise(state, session, node)] if slots else []
 
 
 def all_tried(state: State) -> Commands:
