@@ -13,7 +13,7 @@ from lightwork.node.service.station_drain import drain
 from lightwork.wire.outcome import APART, CANCELLED, RETURNED
 from tests.node.durable_double import ENDED, HELD, STARTED, DurableScheduler
 from tests.node.lone import value_of
-from tests.node.scheduler_double import alive, arguments, function
+from tests.node.scheduler_double import alive, arguments, function, setup_of
 from tests.node.station_double import RemoteScheduler, station, until
 from tests.node.test_station import nap
 
@@ -478,5 +478,44 @@ def test_who_answers_where_a_durable_scheduler_was_does_not_take_its_place(tmp_p
             stale = node.check_scheduler(DurableScheduler("d1", 0).hello)
             assert stale is not None
             assert stale.code == "stale"
+
+    asyncio.run(story())
+
+
+def clean_slowly(log, gate):
+    import os
+    import time
+
+    with open(log, "a") as opened:
+        opened.write("cleanup\n")
+    while not os.path.exists(gate):
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_what_comes_for_a_session_that_is_cleaned_up_is_answered(tmp_path, portable):
+    async def story():
+        log, gate = tmp_path / "log", tmp_path / "gate"
+        async with station(tmp_path / "n", f"unix:{tmp_path}/node.sock", portable=portable) as (node, address, _log):
+            one = DurableScheduler()
+            await one.dial(address)
+            computation = function(nap, cleanup=setup_of(clean_slowly, str(log), str(gate)))
+            one.prepare(computation)
+            await one.run(computation, (0, 1))
+            one.release()
+            await until(log.exists)
+            one.release()  # as after another adoption
+            one.prepare(computation)
+            late = one.assign(computation, [arguments(0, n) for n in range(3)])
+            await one.until(lambda: one.returned.keys() >= set(late))
+            assert [told.ready for told in one.prepared] == [True, False]
+            assert not any(map(node.agent.custody.keeping.knows, late))
+            gate.touch()
+            await one.until(lambda: one.released)
+            assert [told.problems for told in one.released] == [[]]
+            one.prepare(computation)
+            assert [end.value for end in await one.run(computation, (0, 2))] == [2]
+            assert len(one.released) == 1
+        assert log.read_text() == "cleanup\n"
 
     asyncio.run(story())

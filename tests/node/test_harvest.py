@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import mmap
 import os
 import shutil
@@ -11,9 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from lightwork.config import limits, paths
+from lightwork.node.service.agent import Agent, AgentOptions
+from lightwork.node.service.clean_up import clean_up
 from lightwork.node.service.custody import Custody
 from lightwork.node.service.directories import Directories
 from lightwork.node.service.durable import harvest_all, open_custody
+from lightwork.node.service.era import Era
 from lightwork.node.service.kept import Kept
 from lightwork.node.service.ring import Ring
 from lightwork.wire.messages import Assign, AttemptFile, Died, Ended, JobOptions
@@ -228,3 +233,70 @@ def test_damage_is_a_problem(tmp_path):
     path.write_bytes(data)
     problems = harvest_all(tmp_path, None)
     assert any("is not what was written" in problem or "no record" in problem for problem in problems)
+
+
+def owe(directories: Directories, scheduler: str) -> Path:
+    """It has been given something, and an end of that is kept."""
+    home = directories.enter(scheduler)
+    one = Custody(home, lambda: 0, lambda text: None)
+    one.load()
+    one.assigned(Assign("s", "f", [1, 2], [0, 0], JobOptions(), numbers=[1]))
+    one.note(Ended([1], [0], [5], [5], [1]), b"1")
+    one.close()
+    return home
+
+
+def leave_too_many(root: Path) -> list[str]:
+    """For one scheduler more than a node keeps something for, the oldest first; what is to be said of that."""
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directories = Directories(root)
+    directories.make()
+    for number in range(limits.KEPT_SCHEDULERS + 1):
+        home = owe(directories, f"d{number}")
+        os.utime(home, (number, number))
+    return ["what was kept for the scheduler d0 is given up: it has not come back"]
+
+
+def test_what_is_given_up_is_a_problem(tmp_path):
+    said = leave_too_many(tmp_path)
+    assert harvest_all(tmp_path, None) == said
+    left = {home.name for home in (tmp_path / "kept").iterdir()}
+    assert left == {f"d{number}" for number in range(1, limits.KEPT_SCHEDULERS + 1)}
+    assert harvest_all(tmp_path, None) == []
+
+
+def test_where_nothing_was_kept_nothing_is_given_up(tmp_path):
+    leave_too_many(tmp_path)
+    for path in (tmp_path / "kept" / "d0").glob("*.kept"):
+        path.unlink()
+    os.utime(tmp_path / "kept" / "d0", (0, 0))
+    assert harvest_all(tmp_path, None) == []
+    assert not (tmp_path / "kept" / "d0").exists()
+
+
+def test_who_gives_something_up_begins_another_era(tmp_path):
+    leave_too_many(tmp_path)
+    era = Era(tmp_path / "era")
+    before = era.name
+
+    async def start() -> None:
+        agent = Agent(AgentOptions("n", 1, tmp_path, era=era))
+        await agent.start()
+        await agent.stop()
+
+    asyncio.run(start())
+    assert era.name == Era(tmp_path / "era").name != before
+    now = era.name
+    asyncio.run(start())
+    assert era.name == now
+
+
+def test_so_does_who_cleans_up(tmp_path):
+    root = paths.node_directory("n", base=tmp_path)
+    said = leave_too_many(root)
+    before = Era(root / "era").name
+    assert clean_up("n", base=tmp_path)[:1] == said
+    now = Era(root / "era").name
+    assert now != before
+    clean_up("n", base=tmp_path)
+    assert Era(root / "era").name == now

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from lightwork.node.core import events as on
 from lightwork.node.core.check import check
 from lightwork.node.core.core import Core
-from lightwork.wire.messages import Computation, Died, Ended, JobOptions, Load, Returned
+from lightwork.wire.messages import Computation, Died, Ended, JobOptions, Load, Released, Returned
 from lightwork.wire.outcome import REVOKED
 
 MS = 1_000_000
@@ -69,6 +69,7 @@ class World:
         self.arguments = set()
         self.revokes = []  # (due, worker, serial)
         self.setups = []
+        self.cleaning = False
         self.next = 0
 
     def feed(self, event):
@@ -130,8 +131,16 @@ class World:
     def _CollectOutputs(self, command):
         self.setups.append(on.OutputsCollected(command.token, []))
 
+    def _CleanSession(self, command):
+        assert not self.cleaning
+        self.cleaning = True
+        self.setups = [one for one in self.setups if isinstance(one, on.OutputsCollected | on.ArgumentFetched)]
+
     def _Send(self, command):
         message = command.message
+        if isinstance(message, Released):  # it answers for all that was here but what still waits for its outputs
+            gone = self.given - set(self.fates) - set(self.core.tokens())
+            self.fates.update(dict.fromkeys(gone, "released"))
         kinds: dict[Any, str] = {Ended: "ended", Died: "died", Returned: "returned"}
         kind = kinds.get(type(message))
         if kind is None:
@@ -165,6 +174,10 @@ class World:
             self.act(worker)
         if self.setups and rng.random() < 0.5:
             self.feed(self.setups.pop(0))
+        if self.cleaning and all(worker.state == "alive" for worker in self.workers.values()):
+            self.cleaning = False
+            self.feed(on.SessionCleaned("s"))
+            self.give()
 
     def act(self, worker):
         rng = self.rng
@@ -224,6 +237,10 @@ class World:
             self.feed(on.BeatDue(1, [], Load(), unwilling=rng.choice(["", "closed"])))
             if self.core.unwilling and rng.random() < 0.3:
                 self.feed(on.Ousted("closed"))
+        elif roll < 0.76:
+            self.feed(on.SessionEnded("s"))
+        elif roll < 0.77 and self.cleaning:
+            self.give()
 
     def retire(self, worker):
         while worker.started:
@@ -245,15 +262,19 @@ class World:
         apart = {token: 1000 for token in tokens if rng.random() < 0.1}
         lengths = [0 if token in apart else 1 for token in tokens]
         self.feed(on.AttemptsAssigned("s", name, tokens, lengths, options, b"a" * sum(lengths), apart))
+        assert not self.cleaning or self.fates.keys() >= set(tokens)
 
-    def run(self, turns):
-        self.feed(on.Attached())
+    def give(self):
         for name in "fghi":
             setup = b"x" if name in "gh" else b""
             isolation = "process" if name == "i" else "worker"
             environment = "e" if name in "gh" else ""
             one = Computation(name, "function", name, setup=setup, isolation=isolation, environment=environment)
             self.feed(on.ComputationGiven("s", replace(one, python=self.versions[name])))
+
+    def run(self, turns):
+        self.feed(on.Attached())
+        self.give()
         for _ in range(turns):
             self.chance()
             self.turn()

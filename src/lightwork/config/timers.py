@@ -44,6 +44,8 @@ STRANGER_S = 10.0  # who takes its connections all this time and does not say wh
 BUSY_S = 1.0  # and one whose session is in use asks again so often
 RETRY_S = 2.0  # between two tries to reach somebody, in the first minute
 RETRY_MAX_S = 15.0  # and later
+FIRST_MINUTE_S = 60.0  # how long that is
+AT_ONCE_S = 0.1  # who was there until its link broke is dialled again after so long
 ASK_NETWORK_S = 5.0  # between two questions to the whole network who is there
 ASK_AGAIN_S = 1.2  # each question is said twice, for datagrams get lost
 GATHER_ANSWERS_S = 0.1  # a node that answers by several addresses is told by the best of them
@@ -51,6 +53,7 @@ LOOK_INTERFACES_S = 10.0  # how often a node looks for networks that it was not 
 LOOK_HOSTS_S = 1.0  # how often a scheduler looks whether its file of hosts was edited
 NO_NODE_S = 2.5  # jobs that no node may run for so long make their user hear of it
 LINE_S = 6.0  # a claimed node keeps the place of a waiting scheduler that has not asked again for so long
+LINE_AGAIN_S = 1.0  # and who waits there, or a relay for it, asks so often
 
 JOURNAL_FULL_S = 1.0  # how often a full disk is tried again
 JOURNAL_PREDECESSOR_S = 10.0  # the journal process of a scheduler that was killed finishes what it has read

@@ -32,6 +32,7 @@ LOAD_DEATHS = {
     "hint": b"does importing its modules crash the interpreter? The node's log has their last output",
 }
 SETUP_DEATHS = {"type": b"SetupFailed", "message": b"the node's keeper died each time while setup ran"}
+RELEASING = {"type": b"CannotBePlaced", "message": b"its session is being cleaned up on this node"}
 
 
 class Preparation:
@@ -46,6 +47,7 @@ class Preparation:
         self._workers = workers
         self._files = files
         self._out = out
+        self._releasing: set[str] = set()  # sessions that are being cleaned up
         self.setup_in_worker = False
         self.interpreters = Interpreters()
 
@@ -53,6 +55,9 @@ class Preparation:
 
     def given(self, session: str, computation: Computation, epoch: int = 0) -> None:
         """The scheduler wants a computation ready; told twice, it hears twice how it stands."""
+        if session in self._releasing:  # what came now would go with it
+            self._out.append(Send(Prepared(session, computation.digest, False, RELEASING, epoch)))
+            return
         known = self._computations.get(session, computation.digest)
         if known is None:
             self._prepare(session, computation, epoch)
@@ -149,8 +154,7 @@ class Preparation:
         elif stage is Stage.FAILED:
             self._files.give_back(batch.waiting(), "the computation failed on this node")
         elif stage is Stage.GONE:
-            for token in batch.waiting():
-                self._files.died(token)  # it was in flight, and comes back
+            self._files.give_back(batch.waiting(), "its session is over on this node")
         else:
             self._held.wait(batch)
 
@@ -199,7 +203,11 @@ class Preparation:
     # --- sessions ---
 
     def session_ended(self, session: str) -> None:
-        """Nothing of it may start any more; what runs is killed; then its cleanups run."""
+        """Nothing of it may start any more; what runs is killed; then its cleanups run. Released answers for all that
+        was here, and whoever says it once more meanwhile."""
+        if session in self._releasing:
+            return
+        self._releasing.add(session)
         definitions = self._computations.of_session(session)
         for token in self._held.remove_of(definitions):
             self._files.died(token)  # it may have been in flight, and have come back
@@ -214,6 +222,7 @@ class Preparation:
 
     def session_cleaned(self, session: str, problems: list[str]) -> None:
         """No trace of it is left."""
+        self._releasing.discard(session)
         self._seats.clear(self._computations.of_session(session))
         self._computations.remove_session(session)
         self._out.append(Send(Released(session, problems)))

@@ -65,20 +65,26 @@ class Worker(Struct, eq=False):
         return [token for flight in self.flights for token in flight.waiting()]
 
     def settle(self, tokens: list[int]) -> bool:
-        """These ended. False if they are not the first in flight, in this order."""
-        at, count = 0, len(tokens)
-        while at < count:
-            if not self.flights:
-                return False
+        """These ended. False if they are not the first in flight, in this order: then nothing has changed."""
+        left = len(tokens)
+        if self._front(left) != tokens:
+            return False
+        self.load -= left
+        while left:
             flight = self.flights[0]
-            start = flight.at
-            size = min(count - at, len(flight.tokens) - start)
-            if flight.tokens[start : start + size] != (tokens if size == count else tokens[at : at + size]):
-                return False
+            size = min(left, len(flight))
             self._pass(flight, size)
-            at += size
-            self.load -= size
+            left -= size
         return True
+
+    def _front(self, count: int) -> list[int]:
+        """The first so many in flight, or all."""
+        found: list[int] = []
+        for flight in self.flights:
+            found += flight.tokens[flight.at : flight.at + count - len(found)]
+            if len(found) == count:
+                break
+        return found
 
     def cut(self, keep: set[int]) -> list[Batch]:
         """Everything in flight but the attempts in `keep` (which ended, or run)."""

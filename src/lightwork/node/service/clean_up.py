@@ -15,6 +15,7 @@ from lightwork.kit.text import count, size
 from lightwork.model.errors import StartFailed
 from lightwork.node.service.directories import KEPT, Directories, remove_tree
 from lightwork.node.service.durable import harvest_all
+from lightwork.node.service.era import Era
 from lightwork.node.service.job_user import JobUser, acting_as
 from lightwork.node.service.lock import LOCK_NAME as AGENT_LOCK, Lock
 from lightwork.node.service.own_process import process_of
@@ -55,7 +56,10 @@ def _clean(root: Path, user: JobUser | None) -> list[str]:
         asyncio.run(sweep(sys.executable, alive))
         said.append(f"{count(len(alive), 'process', 'processes')} of an earlier node ended")
     if (root / KEPT).exists():
-        said += harvest_all(root, None, user)
+        problems = harvest_all(root, None, user)
+        if problems:  # as Agent.damaged
+            Era(root / "era").renew()
+        said += problems
     total = sum(_removed(root / part) for part in OURS)
     with acting_as(user):
         total += sum(_removed(root / part) for part in OF_JOBS)

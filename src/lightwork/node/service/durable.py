@@ -54,7 +54,8 @@ def harvest_all(root: Path, lasting: Path | None, user: JobUser | None = None) -
     except FileNotFoundError:
         return problems
     for home in homes[: -limits.KEPT_SCHEDULERS]:
-        log.warning("what was kept for the scheduler %s is given up: it has not come back", home.name)
+        if any(home.glob("workers/*")) or any(home.glob("*.kept")):
+            problems.append(f"what was kept for the scheduler {home.name} is given up: it has not come back")
         remove_tree(home)
     for home in homes[-limits.KEPT_SCHEDULERS :]:
         if any(home.glob("workers/*")):  # else there is nothing to be gathered

@@ -19,8 +19,6 @@ from lightwork.transport.link import Batch, Link, Receiver
 if TYPE_CHECKING:
     from lightwork.transport.tls import Encryption
 
-FIRST_MINUTE_S = 60.0
-AT_ONCE_S = 0.1  # after a link that was up broke
 HERE_S = 0.2  # between two tries on this machine, in the first minute: they cost next to nothing
 SUBJECT = "join"
 
@@ -57,9 +55,9 @@ class Joiner(Receiver):
             if joined:
                 await self._lost.wait()
                 since = loop.time()
-            first = loop.time() - since < FIRST_MINUTE_S
+            first = loop.time() - since < timers.FIRST_MINUTE_S
             again_s = (timers.RETRY_S if self._far else HERE_S) if first else timers.RETRY_MAX_S
-            await asyncio.sleep(AT_ONCE_S if joined else again_s)
+            await asyncio.sleep(timers.AT_ONCE_S if joined else again_s)
 
     async def _try(self) -> bool:
         station = self._station

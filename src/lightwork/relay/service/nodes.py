@@ -28,9 +28,6 @@ from lightwork.transport.passing import PassingLink
 if TYPE_CHECKING:
     from lightwork.transport.tls import Encryption
 
-FIRST_MINUTE_S = 60.0
-AT_ONCE_S = 0.1  # after a link that was up
-BUSY_S = 1.0  # keeps our place in the node's line
 _WILD = frozenset("*?[")
 
 
@@ -94,11 +91,11 @@ class Dialling:
             if not self._relay.up:
                 await self._relay.there.wait()
                 since = loop.time()
-            wait_s = await self._try(address, for_ever, first=loop.time() - since < FIRST_MINUTE_S)
+            wait_s = await self._try(address, for_ever, first=loop.time() - since < timers.FIRST_MINUTE_S)
             if wait_s and not for_ever:
                 return
             since = since if wait_s else loop.time()
-            await asyncio.sleep(wait_s or AT_ONCE_S)
+            await asyncio.sleep(wait_s or timers.AT_ONCE_S)
 
     async def _try(self, address: str, named: bool, *, first: bool) -> float:
         """0: it was there for a while; else so long to wait."""
@@ -112,7 +109,7 @@ class Dialling:
         except (LightworkError, OSError) as error:
             relay.words.not_reached(address, error, named=named)
             if isinstance(error, NodeBusy):
-                return BUSY_S
+                return timers.LINE_AGAIN_S
             return timers.RETRY_S if first else timers.RETRY_MAX_S
         up_since = loop.time()
         if link.up:

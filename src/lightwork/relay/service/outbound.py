@@ -20,9 +20,6 @@ from lightwork.wire.messages import Hello, Refused
 if TYPE_CHECKING:
     from lightwork.transport.tls import Encryption
 
-FIRST_MINUTE_S = 60.0
-AT_ONCE_S = 0.1
-
 
 class Outbound(Receiver):
     """Keeps it."""
@@ -68,8 +65,8 @@ class Outbound(Receiver):
             if up:
                 await self._lost.wait()
                 since = loop.time()
-            again_s = timers.RETRY_S if loop.time() - since < FIRST_MINUTE_S else timers.RETRY_MAX_S
-            await asyncio.sleep(AT_ONCE_S if up and loop.time() - up_since > timers.RETRY_S else again_s)
+            again_s = timers.RETRY_S if loop.time() - since < timers.FIRST_MINUTE_S else timers.RETRY_MAX_S
+            await asyncio.sleep(timers.AT_ONCE_S if up and loop.time() - up_since > timers.RETRY_S else again_s)
 
     async def _try(self) -> bool:
         self._lost.clear()

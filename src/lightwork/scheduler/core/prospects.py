@@ -19,7 +19,6 @@ from lightwork.config import timers
 from lightwork.wire.messages import Attempted
 
 SECOND_NS = 1_000_000_000
-BUSY_S = 1.0
 FIRST_TRIES = 30  # in the first minute
 HEARD_TRIES = 10  # of an address that nobody listed
 HEARD_MAX = 4096  # addresses that the network may make us know
@@ -60,7 +59,7 @@ class Prospect:
         self.tries += 1
         soon = self.tries < FIRST_TRIES and stage is not Stage.ALIAS  # which we may just be letting go of
         wait_s = timers.RETRY_S if soon else timers.RETRY_MAX_S
-        self.next_ns = now_ns + int((BUSY_S if stage is Stage.BUSY else wait_s) * SECOND_NS)
+        self.next_ns = now_ns + int((timers.LINE_AGAIN_S if stage is Stage.BUSY else wait_s) * SECOND_NS)
 
     def joined(self, node: str) -> None:
         """A node answered, and is ours."""

@@ -1,7 +1,7 @@
 """Nodes that the owner of a scheduler named: dialled for ever. To the core they are nodes that joined by themselves.
 
 dial --up--> wait until the link is lost --> at once again
-  +--busy, refused, unreachable: said once --> every RETRY_S, later every RETRY_MAX_S; busy: each second
+  +--busy, refused, unreachable: said once --> every RETRY_S, later every RETRY_MAX_S; busy: every LINE_AGAIN_S
 """
 
 from __future__ import annotations
@@ -21,10 +21,6 @@ from lightwork.wire.messages import Hello, Refused
 
 if TYPE_CHECKING:
     from lightwork.transport.tls import Encryption
-
-FIRST_MINUTE_S = 60.0
-AT_ONCE_S = 0.1  # after a link that was up broke
-BUSY_S = 1.0  # keeps our place in the node's line
 
 
 class ListedNodes:
@@ -82,11 +78,11 @@ class _Keeper(Receiver):
         loop = asyncio.get_running_loop()
         since = loop.time()
         while True:
-            wait_s = await self._try(first=loop.time() - since < FIRST_MINUTE_S)
+            wait_s = await self._try(first=loop.time() - since < timers.FIRST_MINUTE_S)
             if not wait_s:
                 await self._lost.wait()
                 since = loop.time()
-            await asyncio.sleep(wait_s or AT_ONCE_S)
+            await asyncio.sleep(wait_s or timers.AT_ONCE_S)
 
     async def _try(self, *, first: bool) -> float:
         """0: the link is up; else so long to wait."""
@@ -101,7 +97,7 @@ class _Keeper(Receiver):
         except (LightworkError, OSError) as error:
             self._log.say(_sentence(self._address, error), self._address)
             if isinstance(error, NodeBusy):
-                return BUSY_S
+                return timers.LINE_AGAIN_S
             return timers.RETRY_S if first else timers.RETRY_MAX_S
         self._log.forget(self._address)
         return 0.0
