@@ -122,10 +122,11 @@ def on_node_truth(state: State, event: on.NodeTruth) -> Commands:
             adopted.append((known, token, age_ns if stage else -1))
         elif job is not None and not job.node and not _is_told(state, job, token) and token not in spare:
             adopted.append((job, token, age_ns if stage else -1))
-        elif stage != ENDED:
-            unwanted.append(token)
-        elif job is not None and not _is_told(state, job, token):
-            late[token] = job
+        else:
+            if job is not None and not _is_told(state, job, token):
+                late[token] = job  # it has ended, or may end before it is stopped
+            if stage != ENDED:
+                unwanted.append(token)
     waiting = [job for job, token, _ in adopted if token not in node.attempts]
     state.queue.pull([job for job in waiting if not state.delays.drop(job)])
     commands += _adopt(state, node, adopted)
