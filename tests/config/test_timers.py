@@ -42,5 +42,7 @@ def test_all_who_wait_in_the_line_of_a_node_ask_as_often(monkeypatch, first):
 
     log, receiver = OwnerLog(io.StringIO()), SimpleNamespace()
     hello = Hello(PROTOCOL, "scheduler", "s")
-    [keeper] = program_nodes.ListedNodes(["tcp:n:1"], receiver, hello, None, log)._keepers  # type: ignore[arg-type]
+    hosting = SimpleNamespace(removed_by=lambda address: "", may_work=None)
+    listed = program_nodes.ListedNodes(["tcp:n:1"], receiver, hello, None, log, hosting)  # type: ignore[arg-type]
+    [keeper] = listed._keepers
     assert asyncio.run(keeper._try(first=first)) == 0.7

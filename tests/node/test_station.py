@@ -402,6 +402,9 @@ def test_slots_are_set_and_what_is_here_is_told(tmp_path):
             assert answer.number == 5
             assert answer.running == tokens[:1]
             assert sorted(answer.held) == tokens[1:]
+            one.cut()
+            await one.dial(address)
+            assert [ready.resized for ready in one.readies] == [False, True]
             one.link.send(SetSlots(3))
             await one.until(lambda: len(one.started) == 3)
 

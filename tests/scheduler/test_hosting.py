@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
+from lightwork.kit.owner_log import OwnerLog
+from lightwork.scheduler.core.nodes import HERE
+from lightwork.scheduler.service.program_nodes import ListedNodes
 from lightwork.wire import messages as say
 from lightwork.wire.messages import PROTOCOL, Hello
-from tests.scheduler.test_watchers import House, story
-from tests.transport.links import until
+from tests.scheduler.test_watchers import NODE, House, story
+from tests.transport.links import SCHEDULER, Recorder, listening, until
 
 BOB = Hello(PROTOCOL, "watcher", "watcher", host="ada", user="bob")
 
@@ -105,5 +110,43 @@ def test_what_was_said_of_a_machine_is_not_held_against_another_one_of_its_name(
         assert await comes("j", "b") == "b was removed by bob"
         for name in ("a", "b"):
             assert hosting.may_work(Hello(PROTOCOL, "node", name, "another")) is None
+
+    story(work)
+
+
+def test_a_listed_node_that_was_removed_is_dialled_while_it_has_jobs_of_ours_and_no_other_is_taken() -> None:
+    async def work(house: House) -> None:
+        _, node = await house.furnish()
+        state, hosting = house.scheduler._core.state, house.scheduler.hosting
+        hosting.change(say.ChangeHosts(0, "remove", ["a", "b*"], by="hosts.txt"))
+        assert hosting.removed_by("tcp:a:9701") == "hosts.txt", "it is there"
+        node.links[0].abort()
+        await until(lambda: state.nodes["a"].standing not in HERE)
+        assert hosting.removed_by("tcp:a:9701") == ""
+        state.nodes["a"].address = "a"
+        assert hosting.removed_by("tcp:b7:9701") == "hosts.txt", "that is not where it was"
+        assert hosting.removed_by("tcp:a:9701") == ""
+        scheduler, log = Recorder(), io.StringIO()
+        ours, stranger = listening("unix", Recorder(), hello=NODE), Hello(PROTOCOL, "node", "b7")
+        async with ours as first, listening("unix", Recorder(), hello=stranger) as second:
+            listed = ListedNodes([first, second], scheduler, SCHEDULER, None, OwnerLog(log), hosting)
+            listed.start()
+            try:
+                await until(lambda: scheduler.links and "b7 was removed by hosts.txt" in log.getvalue())
+            finally:
+                await listed.stop()
+                for link in scheduler.links:
+                    link.abort()
+        assert [link.peer.name for link in scheduler.links] == ["a"]
+
+    story(work)
+
+
+def test_a_node_that_uses_other_slots_than_it_offers_is_told_what_we_believe() -> None:
+    async def work(house: House) -> None:
+        node = await house.join(NODE)
+        ready = say.NodeReady("a", "", 2, say.Hardware(), pid=1, shares_memory=True, resized=True)
+        node.links[0].send(ready)
+        await until(lambda: say.SetSlots(2) in node.messages)
 
     story(work)

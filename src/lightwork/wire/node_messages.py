@@ -139,6 +139,7 @@ class NodeReady(Struct, array_like=True, tag=80):
     weight: int = 0  # heavier nodes are filled first
     unwilling: str = ""  # why it takes no new jobs now; "": it does
     relay: str = ""  # the one that it is behind
+    resized: bool = False  # it was told to use other slots than these, and does
 
 
 class Heartbeat(Struct, array_like=True, tag=81):

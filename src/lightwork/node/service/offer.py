@@ -34,6 +34,7 @@ def offer(agent: Agent, link: Link, claim: str = "", received: int = 0) -> NodeR
         options.rules.weight,
         agent.unwilling,
         link.peer.via,
+        agent.core.workers.slots != options.slots,
     )
 
 

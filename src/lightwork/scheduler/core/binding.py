@@ -22,7 +22,7 @@ from lightwork.scheduler.core.state import Commands, State
 from lightwork.wire.messages import File
 
 
-def bind(state: State, ledger: Ledger, event: on.Event | None, commands: Commands) -> Commands:
+def bind(state: State, ledger: Ledger, commands: Commands) -> Commands:
     """The commands that followed from an event, in order, each with what it waits for."""
     bound: Commands = []
     for command in commands:
@@ -51,9 +51,14 @@ def bind(state: State, ledger: Ledger, event: on.Event | None, commands: Command
     for command in bound:
         if type(command) is do.Stop:  # of what has ended, or is no longer wanted: another life of ours must know that
             command.after = state.recorded
-    if isinstance(event, on.AttemptsEnded | on.AttemptsDied) and not state.nodes[event.node].untold:  # else told again
-        bound.append(do.Settle(event.node, event.tokens, state.recorded))
     return bound
+
+
+def settle(state: State, event: on.Event) -> Commands:
+    """A node may forget the ends that it has told, once all that followed from them is on disk."""
+    if isinstance(event, on.AttemptsEnded | on.AttemptsDied) and not state.nodes[event.node].untold:  # else told again
+        return [do.Settle(event.node, event.tokens, state.recorded)]
+    return []
 
 
 def _bind_deliver(state: State, ledger: Ledger, command: Any) -> None:

@@ -115,9 +115,10 @@ def _job(state: State, job: Job) -> Iterator[str]:
     number, live = job.number, job.live()
     if job.state >= JobState.FINISHED:
         yield f"job {number} has ended ({job.state.name}) and is still in the table"
-    for node, token in live:
-        if state.nodes[node].attempts.get(token) is not job:
-            yield f"job {number} believes it is on {node}"
+    for name, token in live:
+        node = state.nodes.get(name)
+        if node is None or node.attempts.get(token) is not job:
+            yield f"job {number} believes it is on {name}"
     if job.state is JobState.RUNNING and not job.node:
         yield f"job {number} is RUNNING nowhere"
     if job.twin is not None:

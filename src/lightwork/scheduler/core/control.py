@@ -143,6 +143,9 @@ def _hang_up(state: State, node: Node) -> Commands:
     ]
     if users or node.shares_memory or (state.shared and (not node.via or state.hosts.is_added(node))):
         return []
+    if node.attempts:  # of sessions that no longer wish for it: it goes when they have ended
+        state.may_free = True
+        return []
     prospect = state.prospects.get(node.via)
     if prospect is not None:
         prospect.stage = Stage.CLOSED

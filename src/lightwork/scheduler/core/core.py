@@ -26,7 +26,7 @@ from lightwork.scheduler.core import (
     seeking,
     step,
 )
-from lightwork.scheduler.core.binding import bind
+from lightwork.scheduler.core.binding import bind, settle
 from lightwork.scheduler.core.impossible import judge
 from lightwork.scheduler.core.ledger import Ledger
 from lightwork.scheduler.core.parting import part
@@ -175,10 +175,11 @@ class Core:
         for event in events:
             if self._concerns(event):
                 if type(event) is on.AttemptsEnded and state.late:
-                    commands += bind(state, ledger, None, recovery.take_late(state, event))
+                    commands += bind(state, ledger, recovery.take_late(state, event))
                 for one in recovery.without_strays(state, event) if type(event) is on.AttemptsEnded else (event,):
-                    commands += bind(state, ledger, one, _HANDLERS[type(one)](state, one))
-        commands += bind(state, ledger, None, self._afterwards())
+                    commands += bind(state, ledger, _HANDLERS[type(one)](state, one))
+                commands += settle(state, event)
+        commands += bind(state, ledger, self._afterwards())
         state.note_gone()
         if ledger.unneeded:
             commands.append(do.Discard([one for one in ledger.unneeded if one not in ledger.needs], state.recorded))

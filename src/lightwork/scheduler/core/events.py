@@ -56,6 +56,7 @@ class NodeJoined(Event):
     unwilling: str = ""
     relay: str = ""
     lease_ns: int = 0  # that it was told by its relay; 0: as everybody
+    resized: bool = False  # it uses other slots than these: somebody, perhaps an earlier life of ours, had said so
 
 
 class NodeTruth(Event):

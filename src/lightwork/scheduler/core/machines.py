@@ -66,7 +66,7 @@ def on_node_joined(state: State, event: on.NodeJoined) -> Commands:
         node.told = UNSAID
     commands += hosts.instruct(state, node)
     commands += step.synchronise_all(state, node)
-    if node.slots < node.offered:
+    if node.slots < node.offered or event.resized:
         commands = [*(one for one in commands if type(one) is not do.SetSlots), do.SetSlots(node.name, node.slots)]
     return commands + state.tell_all(ClusterEvent.NODE_READY, node) + (all_tried(state) if prospect is not None else [])
 

@@ -92,6 +92,11 @@ class Node:
         return self.ailing or ("it starts nothing that it is given" if self.stuck_ns else "")
 
     @property
+    def bound(self) -> bool:
+        """Whether anything of anybody is there, or may be."""
+        return bool(self.attempts or self.kept or self.untold)
+
+    @property
     def idle_slots(self) -> int:
         """Slots without an attempt."""
         return (self.slots * WHOLE - self.cpus) // WHOLE

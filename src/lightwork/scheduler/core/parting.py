@@ -18,7 +18,7 @@ def part(state: State) -> Commands:
         node = state.nodes.get(name)
         if node is None:
             state.parting.discard(name)
-        elif not (node.attempts or node.kept or node.untold):
+        elif not node.bound:
             state.parting.discard(name)
             commands += _go(state, node)
     return commands

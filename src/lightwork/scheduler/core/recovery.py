@@ -173,7 +173,7 @@ def take_late(state: State, event: on.AttemptsEnded) -> Commands:
         job = late.pop(token, None)
         if job is None or job.state >= JobState.FINISHED or job.twin is not None or may_retry(job, status):
             continue
-        if status & outcome.KIND_MASK == outcome.CANCELLED:
+        if status & outcome.KIND_MASK in (outcome.CANCELLED, outcome.NOT_RUN):  # that says nothing of the job
             continue
         if job.node:
             state.nodes[job.node].let_go(job.token)
@@ -188,18 +188,24 @@ def take_late(state: State, event: on.AttemptsEnded) -> Commands:
 
 def without_strays(state: State, event: on.AttemptsEnded) -> list[on.Event]:
     """The same end, but for attempts that were stopped as a twin, or because their job went on elsewhere, before we
-    lost our memory of that: whoever did not ask for it is not told that the job was cancelled."""
-    if outcome.CANCELLED not in {status & outcome.KIND_MASK for status in set(event.statuses)}:
+    lost our memory of that: whoever did not ask for it is not told that the job was cancelled. And but for those that
+    could not be started, while the other attempt of their job may be told of: else it is tried once more."""
+    strays = {outcome.CANCELLED, outcome.NOT_RUN} if state.restoring else {outcome.CANCELLED}
+    if strays.isdisjoint(status & outcome.KIND_MASK for status in set(event.statuses)):
         return [event]
     attempts = state.nodes[event.node].attempts
     events: list[on.Event] = []
     at = 0
     kept: list[int] = []
     for index, (token, status, length) in enumerate(zip(event.tokens, event.statuses, event.lengths, strict=True)):
-        job = attempts.get(token)
-        if status & outcome.KIND_MASK == outcome.CANCELLED and job is not None and not job.cancelled:
+        job, kind = attempts.get(token), status & outcome.KIND_MASK
+        if job is None or job.cancelled or kind not in strays:
+            kept.append(index)
+        elif kind == outcome.CANCELLED:
             body = event.body[at : at + length]
             events.append(on.AttemptsDied(event.node, [token], False, [event.ages_ns[index]], [len(body)], body))
+        elif job.group.options.reentrant is True and not job.group.options.node:
+            events.append(on.AttemptsReturned(event.node, [token], f"node {event.node} could not start it"))
         else:
             kept.append(index)
         at += length

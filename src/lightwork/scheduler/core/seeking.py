@@ -7,6 +7,7 @@ wishes --+--> addresses to dial --Dial--> NodeJoined --meet--> a share of the no
 from __future__ import annotations
 
 from lightwork.config import timers
+from lightwork.model.states import ClusterEvent
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.allotting import note, word_on
 from lightwork.scheduler.core.explain import refusal
@@ -195,11 +196,14 @@ def all_tried(state: State) -> Commands:
 
 
 def unwanted(state: State, node: Node) -> Commands:
-    """A node that was dialled and that nobody wishes for goes free again."""
-    if not node.via or state.hosts.is_added(node):
+    """A node that was dialled and that nobody wishes for goes free again, when nothing of an earlier life is there."""
+    if not node.via or node.removed_by or state.hosts.is_added(node):  # (`parting` lets go of those that were removed)
         return []
     shares = [session.shares.get(node.name) for session in state.sessions.values()]
     if any(share is not None and share.use is not Use.CLOSED for share in shares):
+        return []
+    if node.bound:
+        state.may_free = True
         return []
     prospect = state.prospects.get(node.via)
     if prospect is not None:
@@ -209,12 +213,15 @@ def unwanted(state: State, node: Node) -> Commands:
 
 
 def _free_unused(state: State) -> Commands:
-    """Nodes that sessions had named which are over now."""
-    if not state.parted:
+    """Nodes that sessions had named which are over now; and those that an earlier life of ours had."""
+    if not state.may_free:
         return []
-    state.parted = False
-    idle = [node for node in state.nodes.values() if node.standing in HERE and not node.attempts]
-    return [command for node in idle for command in unwanted(state, node)] if state.shared else []
+    state.may_free = False
+    commands: Commands = []
+    for node in [node for node in state.nodes.values() if node.standing in HERE]:
+        if hung_up := unwanted(state, node):
+            commands += [*state.tell_all(ClusterEvent.NODE_CLOSED, node), *hung_up]
+    return commands
 
 
 def allot(state: State, session: Session, share: Share, node: Node, slots: int) -> Commands:
@@ -272,8 +279,9 @@ def _should_ask(state: State, wishes: list[Wanted]) -> bool:
 def _dial(state: State) -> Commands:
     due = state.prospects.due(state.now_ns)
     commands: Commands = []
+    ours = {node.via for node in state.nodes.values()} if due and len(state.hosts) else set()  # until they have told
     for prospect in _wished_still(state, due) if due else ():
-        if by := _removed_by(state, prospect) if len(state.hosts) else "":
+        if by := _removed_by(state, prospect) if len(state.hosts) and prospect.address not in ours else "":
             told = why_removed(prospect.node or shown(prospect.address), by)
             prospect.failed(Stage.CLOSED, *told, state.now_ns)
         else:

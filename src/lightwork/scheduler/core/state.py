@@ -59,7 +59,7 @@ class State:
         self.killing: dict[int, str] = {}  # attempts that are ended for no fault of theirs, and why
         self.barriers: list[Barrier] = []  # who waits for computations to be prepared everywhere
         self.shared = self.cooperative = False  # any number of users; and each may change nodes for all
-        self.parted = False  # a session is over since nodes were looked through
+        self.may_free = False  # there may be nodes that nobody wants any more: they are looked through
         self.leaving: list[tuple[str, str]] = []  # sessions and nodes that part when the jobs there have ended
         self.released: list[tuple[str, str]] = []  # sessions that nodes have forgotten while they go on elsewhere
         self.ledger: Ledger | None = None  # None: nothing survives us
@@ -194,7 +194,7 @@ class State:
     def _end_session(self, session: Session) -> Commands:
         del self.sessions[session.name]
         self.exclusive.pop(session.name, None)  # another one may take its name before anything is placed
-        self.parted = True
+        self.may_free = True
         for node in self.nodes.values():  # nobody will fetch that any more
             node.kept = {token: owner for token, owner in node.kept.items() if owner != session.name}
         return [*self._unlimit(session), *self.orders.session_over(session.name), do.EndSession(session.name)]

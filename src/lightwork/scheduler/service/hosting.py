@@ -9,7 +9,8 @@ from lightwork.scheduler.core.core import Core
 from lightwork.scheduler.core.host_list import hosts
 from lightwork.scheduler.core.host_rules import why_removed
 from lightwork.scheduler.core.hosts import meant, problem
-from lightwork.scheduler.core.nodes import Node
+from lightwork.scheduler.core.nodes import HERE, Node
+from lightwork.scheduler.core.wishes import host_of
 from lightwork.scheduler.service.claims import Claims
 from lightwork.transport.link import Link
 from lightwork.wire import messages as say
@@ -47,8 +48,12 @@ class Hosting:
         return self._core.state.hosts.listed()
 
     def removed_by(self, address: str) -> str:
-        """Who removed the host at this address; "": nobody."""
-        return self._core.state.hosts.unwanted_at(address)
+        """Who removed the host at this address; "": nobody, or it may be one that still has jobs of ours. (Where a node
+        of an earlier life of ours is that was not dialled by the core, is known when it is back.)"""
+        state, host = self._core.state, host_of(address)
+        away = [node for node in state.nodes.values() if not node.via and node.standing not in HERE]
+        awaited = any(not node.address or host in (node.name, node.address) for node in away)
+        return "" if awaited else state.hosts.unwanted_at(address)
 
     def answer(self, question: say.AskHosts | say.AskWhy) -> say.Hosts | say.Why:
         """Which machines there are; why a job waits."""

@@ -72,6 +72,7 @@ def joined(name: str, link: Link, ready: say.NodeReady, via: str, *, resumed: bo
         ready.unwilling,
         link.relay or ready.relay,
         link.lease_ms * 1_000_000,
+        ready.resized,
     )
 
 

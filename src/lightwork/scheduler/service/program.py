@@ -155,9 +155,7 @@ class SchedulerProgram:
         doors = Doors(scheduler, hello)
         file = self.options.hosts
         hosts = WatchedHosts(file, state.path, scheduler.hosting.change, self.log) if file is not None else None
-        listed = ListedNodes(
-            plan.nodes, scheduler, hello, plan.ciphers.dialling, self.log, scheduler.hosting.removed_by
-        )
+        listed = ListedNodes(plan.nodes, scheduler, hello, plan.ciphers.dialling, self.log, scheduler.hosting)
         try:
             await self._open(scheduler, doors, plan, state.path)
             self._write_place(name, state.path, doors)

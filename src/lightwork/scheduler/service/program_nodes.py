@@ -7,7 +7,7 @@ dial --up--> wait until the link is lost --> at once again
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lightwork.config import ports, timers
@@ -20,6 +20,7 @@ from lightwork.transport.link import Batch, Link, Receiver
 from lightwork.wire.messages import Hello, Refused
 
 if TYPE_CHECKING:
+    from lightwork.scheduler.service.hosting import Hosting
     from lightwork.transport.tls import Encryption
 
 
@@ -33,10 +34,10 @@ class ListedNodes:
         hello: Hello,
         encryption: Encryption | None,
         log: OwnerLog,
-        removed_by: Callable[[str], str] = lambda address: "",
+        hosting: Hosting,
     ) -> None:
-        """`removed_by`: who wants this address left alone; "": nobody."""
-        self._keepers = [_Keeper(address, receiver, hello, encryption, log, removed_by) for address in addresses]
+        """`hosting`: knows who wants an address left alone, and which nodes may work for us."""
+        self._keepers = [_Keeper(address, receiver, hello, encryption, log, hosting) for address in addresses]
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -63,14 +64,14 @@ class _Keeper(Receiver):
         hello: Hello,
         encryption: Encryption | None,
         log: OwnerLog,
-        removed_by: Callable[[str], str],
+        hosting: Hosting,
     ) -> None:
         self._address = address
         self._receiver = receiver
         self._hello = hello
         self._encryption = encryption
         self._log = log
-        self._removed_by = removed_by
+        self._hosting = hosting
         self._lost = asyncio.Event()
 
     async def keep(self) -> None:
@@ -87,11 +88,11 @@ class _Keeper(Receiver):
     async def _try(self, *, first: bool) -> float:
         """0: the link is up; else so long to wait."""
         self._lost.clear()
-        if who := self._removed_by(self._address):
+        if who := self._hosting.removed_by(self._address):
             self._log.say(f"the node at {self._address.removeprefix('tcp:')} was removed by {who}", self._address)
             return timers.RETRY_S
         try:
-            await connect(self._address, self, self._hello, _a_node, encryption=self._encryption)
+            await connect(self._address, self, self._hello, self._check, encryption=self._encryption)
         except AlreadyConnected:  # by another address, or on its own
             return timers.RETRY_MAX_S
         except (LightworkError, OSError) as error:
@@ -101,6 +102,11 @@ class _Keeper(Receiver):
             return timers.RETRY_S if first else timers.RETRY_MAX_S
         self._log.forget(self._address)
         return 0.0
+
+    def _check(self, hello: Hello) -> Refused | None:
+        if hello.role != "node":
+            return Refused("role", f"what answers there is a {hello.role}, no node")
+        return self._hosting.may_work(hello)
 
     # --- the link (Receiver) ---
 
@@ -120,12 +126,6 @@ class _Keeper(Receiver):
     def link_drained(self, link: Link) -> None:
         """It has caught up."""
         self._receiver.link_drained(link)
-
-
-def _a_node(hello: Hello) -> Refused | None:
-    if hello.role == "node":
-        return None
-    return Refused("role", f"what answers there is a {hello.role}, no node")
 
 
 def _sentence(address: str, error: Exception) -> str:
