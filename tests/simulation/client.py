@@ -43,6 +43,7 @@ class Client(Process):
         self.world = world
         self.clock = world.clock
         self.session = session
+        self.alias = world.reopening.openings.name(session)  # what those call it who judge
         self.life = life
         self.lasting = lasting
         self.core: DurableCore[Record] = DurableCore()
@@ -66,8 +67,9 @@ class Client(Process):
         self.dial()
 
     def killed(self) -> None:
-        """kill -9."""
-        self.world.client_died(self)
+        """kill -9; not in the midst of its goodbye, after which all would begin anew."""
+        if not self.closing:
+            self.world.client_died(self)
 
     # --- the line ---
 
@@ -91,6 +93,8 @@ class Client(Process):
         if refused is not None and refused.code == "session":
             self.refused = refused.message
             self._tell(self.core.gone(JobState.LOST, JobLost(refused.message)))
+            if self.closing:
+                self.world.reopening.over(self)
             return
         self.clock.later(self._wait_ns, self, self.dial)
         self._wait_ns = min(2 * self._wait_ns, MOST_NS)
@@ -108,6 +112,7 @@ class Client(Process):
         self.core.lost()
         if self.closing and link.left:
             self.left = True
+            self.world.reopening.over(self)
         elif not self.left and not self.refused:
             self.clock.later(self._wait_ns, self, self.dial)
 
@@ -131,7 +136,7 @@ class Client(Process):
             marked = {number for index, number in enumerate(message.jobs) if index in again}
             self._tell(core.results(message, body), marked)
         elif kind is say.Accepted:
-            self.world.oracle.accepted(self.session, message.upto)
+            self.world.oracle.accepted(self.alias, message.upto)
             core.accepted(message)
         elif kind is say.Opened:
             core.opened(message)
@@ -164,7 +169,7 @@ class Client(Process):
             else:
                 self.clock.at(max(self.clock.now, self.world.began_ns + planned.at_ns), self, self._submit, planned)
         for past in list(self.core.past.values()):
-            self._recall(past.number, self.world.jobs[self.world.oracle.jobs[self.session, past.number]])
+            self._recall(past.number, self.world.jobs[self.world.oracle.jobs[self.alias, past.number]])
 
     def _recall(self, number: int, planned: Planned) -> None:
         record = self.jobs[planned.index] = Record(self._under(planned), number=number)
@@ -211,7 +216,7 @@ class Client(Process):
         """The disk is full: the program submits them again later."""
         for record in self.core.refused_jobs(message):
             index = self.planned.pop(record.number, -1)
-            self.world.oracle.was_refused(self.session, record.number)
+            self.world.oracle.was_refused(self.alias, record.number)
             if index >= 0:
                 self.jobs.pop(index, None)
                 self.clock.later(SECOND, self, self._submit, self.world.jobs[index])
@@ -257,7 +262,9 @@ class Client(Process):
     # --- the end ---
 
     def close(self, *, cancel: bool = False) -> None:
-        """The program is through, or wants no more."""
+        """The program is through, or wants no more. It says so once."""
+        if self.closing:
+            return
         self.closing = True
         if cancel:
             self.world.oracle.cancelled.update(self.planned.values())

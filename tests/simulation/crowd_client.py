@@ -44,11 +44,6 @@ class CrowdClient(Client):
         self._number = 0
         self._closing_soon = False
 
-    def killed(self) -> None:
-        """kill -9; not in the midst of its goodbye, after which all would begin anew."""
-        if not self.closing:
-            super().killed()
-
     def link_up(self, link: Link) -> None:
         """Its terms go first."""
         super().link_up(link)
@@ -70,11 +65,6 @@ class CrowdClient(Client):
         self._closing_soon = False
         if self.done:
             self.close()
-
-    def close(self, *, cancel: bool = False) -> None:
-        """Once."""
-        if not self.closing:
-            super().close(cancel=cancel)
 
     # --- versions ---
 
@@ -98,7 +88,7 @@ class CrowdClient(Client):
         record: Record | None = self.jobs.get(planned.index)
         if record is not None and not known:
             digest = self.computation(planned.computation).digest
-            self.world.oracle.submits_under(self.session, record.number, digest, self.epoch)
+            self.world.oracle.submits_under(self.alias, record.number, digest, self.epoch)
 
     def _update(self, letter: str) -> None:
         if self.closing or self.refused:

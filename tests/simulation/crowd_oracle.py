@@ -107,7 +107,6 @@ class CrowdOracle(Oracle):
         self.book = Book()  # on disk
         self.books: dict[str, Book] = {}  # by life of the scheduler
         self.under: dict[Uid, tuple[str, int]] = {}  # which computation, and after which update
-        self.called: dict[int, str] = {}  # of attempts: what their nodes call the session
         super().__init__(world)
 
     # --- what programs do ---
@@ -121,7 +120,7 @@ class CrowdOracle(Oracle):
         self.must(not answer.error, "P21", f"{client.name} cannot update: {answer.error}")
         account = self.world.disk_ledger().sessions.get(client.session)
         kept = account.steps.epoch if account is not None else 0
-        known = kept >= answer.total or client.session in self.over
+        known = kept >= answer.total or client.alias in self.over
         self.must(known, "P21", f"{client.name} is in epoch {answer.total}, and {kept} is on disk")
 
     # --- what the scheduler does ---
@@ -150,7 +149,7 @@ class CrowdOracle(Oracle):
             return
         book, state = self._book(scheduler), scheduler.core.state
         for name in list(book.opened):
-            session = state.sessions.get(name)
+            session = state.sessions.get(scheduler.openings.session(name))
             away = session is not None and not session.attached and not state.restoring
             if session is None or (not session.jobs and (session.closing or away)):
                 book.over(name)
@@ -160,7 +159,6 @@ class CrowdOracle(Oracle):
         super().decides(scheduler, command)
         if scheduler is self.world.scheduler and isinstance(command, do.Assign):
             book = self._book(scheduler)
-            self.called.update(dict.fromkeys(command.tokens, scheduler.core.state.sessions[command.session].key))
             away = book.away.get(command.node, "")
             self.must(not away, "P23", f"{command.node} is given jobs, and is not to be used ({away})")
             for number in command.numbers:
@@ -180,10 +178,9 @@ class CrowdOracle(Oracle):
         if uid[0] != first:
             self.must(own <= since, "P20", f"job {uid} goes to a node, and came after {first}, which wants all")
             return
-        sessions = scheduler.core.state.sessions
         for other, order in book.order.items():
-            if other[0] != first and order <= since and other[0] in sessions:
-                open_ = other[1] in sessions[other[0]].jobs and other not in scheduler.recorded
+            if other[0] != first and order <= since:
+                open_ = scheduler.job_of(other) is not None and other not in scheduler.recorded
                 self.must(not open_, "P20", f"job {uid} of {first}, which wants all, goes to a node before {other}")
 
     def _lost(self, scheduler: Scheduler, uid: Uid, job: int, tries: list[Try]) -> None:
@@ -202,6 +199,6 @@ class CrowdOracle(Oracle):
             return
         computations = machine.station.agent.core.computations
         for digests in self.book.versions(uid[0], epoch):
-            found = [computations.get(self.called[token], digest) for digest in digests]
+            found = [computations.get(self.by_token[token].there, digest) for digest in digests]
             got = any(one is not None and one.stage in GOT for one in found)
             self.must(got, "P22", f"job {uid} of epoch {epoch} starts on {machine.name}, without any of {digests}")

@@ -70,7 +70,8 @@ class Hands:
         self._soon(on.SetupDone(command.session, command.environment))
 
     def _clean(self, command: do.CleanSession) -> None:
-        self._clock.later(10 * MS, self._agent.station, self._cleaned, command.session, 100)
+        cleaning_ns = self._agent.world.reopening.cleaning_ns()
+        self._clock.later(cleaning_ns, self._agent.station, self._cleaned, command.session, 100)
 
     def _cleaned(self, session: str, tries: int) -> None:
         core = self._agent.core

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from tests.simulation.reopening import Openings
+
 if TYPE_CHECKING:
     from tests.simulation.machine import Machine
     from tests.simulation.scheduler import Scheduler
     from tests.simulation.world import World
 
-Uid = tuple[str, int]  # session and number of a job
+Uid = tuple[str, int]  # session and number of a job; sessions are called as in reopening.Openings
 
 
 class Violation(AssertionError):
@@ -32,6 +34,7 @@ class Try(Struct, eq=False):
     era: str
     assigned_ns: int
     by: str  # which life of the scheduler
+    there: str  # its session, as nodes call it
     started_ns: int = 0
     over_ns: int = 0
     status: int = -1  # how it ended by its own word
@@ -52,6 +55,7 @@ class Known:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.openings = Openings(world.names)  # on disk
         self.tries_of: dict[Uid, list[Try]] = {}
         self.by_token: dict[int, Try] = {}
         self.uids: dict[tuple[str, int], Uid] = {}  # session and planned job -> what it is there

@@ -16,6 +16,7 @@ from tests.simulation import plan
 from tests.simulation.clock import SECOND
 from tests.simulation.disk import said
 from tests.simulation.known import Try, Uid, describe
+from tests.simulation.reopening import session_of
 from tests.simulation.witness import Witness
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Oracle(Witness):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
-        world.disk.seen = self.on_disk
+        world.disk.seen = lambda one: self.on_disk(self.openings.told(one))
 
     # --- what is on disk ---
 
@@ -79,6 +80,7 @@ class Oracle(Witness):
     def _submitted(self, one: fact.Submitted) -> None:
         for index, (number, payload) in enumerate(zip(one.numbers, one.payloads, strict=True)):
             uid, job = (one.session, number), int(payload[:6])
+            self.must((one.session, job) in self.submitted, "P1", f"job {uid} is job {job} of another session")
             same = self.jobs.get(uid, job) == job or uid not in self.durable
             self.must(same, "P1", f"job {uid} is job {job}, and was {self.jobs.get(uid)}")
             known = self.uids.get((one.session, job), uid)
@@ -159,8 +161,8 @@ class Oracle(Witness):
         if scheduler is not self.world.scheduler:
             return
         if kind is do.Assign:
-            for number in command.numbers:
-                uid = command.session, number
+            for token in command.tokens:
+                uid = self.by_token[token].uid
                 self.must(uid in self.durable, "P1", f"job {uid} goes to a node, and is not on disk")
                 if command.options.reentrant is False:
                     self.must(uid in self.granted, "P3", f"job {uid} goes to a node, and its grant is not on disk")
@@ -171,6 +173,10 @@ class Oracle(Witness):
             self._dropped(scheduler, self.world.machines[command.node])
 
     def _assigned(self, scheduler: Scheduler, command: do.Assign, token: int, uid: Uid, job: int) -> None:
+        if scheduler is self.world.scheduler:
+            self.must(
+                self.jobs.get(uid) == job, "P1", f"job {uid} goes to a node as job {job}, and is {self.jobs.get(uid)}"
+            )
         other = self.by_token.get(token)
         if other is not None and scheduler is not self.world.scheduler:
             return  # an earlier life, that never wrote its epoch down: what it decides must not leave it
@@ -178,7 +184,8 @@ class Oracle(Witness):
             self.must(not other.left, "P7", f"token {token} was given to {uid}, and before to {other.uid}")
             self.tries_of[other.uid].remove(other)  # that life wrote nothing, and said nothing
         machine = self.world.machines[command.node]
-        one = Try(token, uid, job, machine, machine.era, self.world.clock.now, scheduler.name)
+        there = scheduler.core.state.sessions[session_of(command.session)].key
+        one = Try(token, uid, job, machine, machine.era, self.world.clock.now, scheduler.name, there)
         self.by_token[token] = one
         tries = self.tries_of.setdefault(uid, [])
         if scheduler is self.world.scheduler:
@@ -222,8 +229,7 @@ class Oracle(Witness):
         one.told = True
         if one.status in (-1, CANCELLED) or one.uid in self.ends or one.uid[0] in self.over:
             return
-        session = scheduler.core.state.sessions.get(one.uid[0])
-        job = session.jobs.get(one.uid[1]) if session is not None else None
+        job = scheduler.job_of(one.uid)
         if one.outcome and scheduler.recorded.get(one.uid, (0, b""))[1] == one.outcome:
             self.must(False, "P6", f"{describe(one)} is settled before its end is on disk")
         failed = one.status != RETURNED and self.world.jobs[one.job].options.retries
@@ -234,8 +240,7 @@ class Oracle(Witness):
         one = self.by_token.get(token)
         if one is None or not one.started_ns or one.why or one.job in self.cancelled:
             return
-        session = scheduler.core.state.sessions.get(one.uid[0])
-        job = session.jobs.get(one.uid[1]) if session is not None else None
+        job = scheduler.job_of(one.uid)
         waits = job is not None and not job.node and self.world.jobs[one.job].options.reentrant is not True
         self.must(not waits, "P5", f"{describe(one)} is to be stopped, and its job waits")
 

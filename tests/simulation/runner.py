@@ -19,6 +19,7 @@ from tests.simulation.crowd import EVENTS, world_of
 from tests.simulation.faults import FAULTS
 from tests.simulation.known import Violation
 from tests.simulation.mutants import planted
+from tests.simulation.reopening import NUMBERS
 from tests.simulation.transcript import lines
 from tests.simulation.world import World
 
@@ -81,7 +82,7 @@ def shrink(seed: int, mutant: str = "") -> frozenset[int]:
     """Faults (by number) without which the same promise is broken all the same."""
     promise = run(seed, mutant).promise
     skipped: frozenset[int] = frozenset()
-    for number in range(FAULTS + EVENTS):
+    for number in (*range(FAULTS + EVENTS), *NUMBERS):
         if run(seed, mutant, skipped | {number}).promise == promise:
             skipped |= {number}
     return skipped

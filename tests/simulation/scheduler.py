@@ -20,6 +20,7 @@ from lightwork.wire import messages as say
 from tests.simulation.clock import SECOND, Clock, Process
 from tests.simulation.dialling import Dialler
 from tests.simulation.disk import Journal
+from tests.simulation.known import Uid
 from tests.simulation.links import Owner
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Scheduler(Process):
         self.began_ns = self.clock.now
         self.blamed = {uid: set(tokens) for uid, tokens in world.oracle.blamed.items()}  # deaths that it knows
         self.recorded = dict(world.oracle.ends)  # all ends that it has written, or is about to
+        self.openings = world.oracle.openings.copy()
         ledger = world.disk.replay()
         ledger.identity = ledger.identity or world.disk.identity
         self.journal = Journal(world.disk, world.clock, world.random, self, self._durable)
@@ -66,6 +68,11 @@ class Scheduler(Process):
     def now_ns(self) -> int:
         """By the clock that decides."""
         return self.clock.now
+
+    def job_of(self, uid: Uid) -> Any:
+        """Its record, if the job has not ended, and its session neither."""
+        session = self.core.state.sessions.get(self.openings.session(uid[0]))
+        return session.jobs.get(uid[1]) if session is not None else None
 
     def start(self) -> None:
         """The clock is looked at every second."""
@@ -188,9 +195,9 @@ class Watched(DurableScheduler):
         for command in commands:
             if isinstance(command, do.Record):
                 self.world.did(self.process, command)
-                self.world.oracle.records(self.process, command.fact)
+                self.world.oracle.records(self.process, self.process.openings.told(command.fact))
             else:
-                self.world.oracle.decides(self.process, command)
+                self.world.oracle.decides(self.process, self.process.openings.told(command))
         super()._obey(commands)
 
     def _obey_one(self, command: Any) -> None:

@@ -37,6 +37,7 @@ class Witness(Known):
         if one is None:
             raise Violation("P7", f"attempt {token} of job {job} starts on {machine.name}, and was never handed out")
         self.must(not one.started_ns, "P7", f"{describe(one)} starts twice")
+        self.must(one.job == job, "P7", f"{describe(one)} starts as job {job}, and is {one.job}")
         one.started_ns = self.world.clock.now
         others = [t for t in self.tries_of[one.uid] if t is not one and t.started_ns]
         options = self.world.jobs[job].options
@@ -78,8 +79,8 @@ class Witness(Known):
 
     def submits(self, client: Client, number: int, job: int) -> None:
         """A program has submitted a job."""
-        self.submitted.add((client.session, job))
-        self.expected.add((client.session, number))
+        self.submitted.add((client.alias, job))
+        self.expected.add((client.alias, number))
 
     def was_refused(self, session: str, number: int) -> None:
         """It was not taken, and its program knows."""
@@ -91,6 +92,14 @@ class Witness(Known):
         for number in account.entries if account is not None else ():
             told = number in client.core.past or number >= client.core.first
             self.must(told, "P4", f"{client.name} is not told of job {number}")
+        first = client.core.first
+        for number in [*client.core.past, *range(first - 1, first)]:
+            its = number < 0 or (client.alias, number) in self.jobs or number < self.skipped.get(client.alias, 0)
+            self.must(its, "P4", f"{client.name} is told of job {number}, which is of no earlier life of it")
+
+    def closed(self, client: Client) -> None:
+        """A program reads that its session is over: nothing brings that back."""
+        self.must(client.alias in self.over, "P1", f"{client.name} is told that it is over, and that is not on disk")
 
     def accepted(self, session: str, upto: int) -> None:
         """A client reads that jobs are safe."""
@@ -101,7 +110,7 @@ class Witness(Known):
 
     def delivers(self, client: Client, number: int, state: int, body: bytes, again: bool) -> None:
         """User code has a result."""
-        session, life = client.session, client.life
+        session, life = client.alias, client.life
         uid = session, number
         end = self.ends.get(uid)
         self.must(end is not None, "P1", f"{session} life {life} has the end of job {number}, which is not on disk")

@@ -22,6 +22,7 @@ from tests.simulation.links import Link
 from tests.simulation.machine import Machine
 from tests.simulation.network import Network
 from tests.simulation.oracle import Oracle
+from tests.simulation.reopening import Reopening
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.station import Station
 
@@ -73,6 +74,7 @@ class World:
         self.stations = 0
         self.healed = False
         self.faults = Faults(self, skipped)
+        self.reopening = Reopening(self, skipped)
 
     # --- what is told of it ---
 
@@ -199,8 +201,9 @@ class World:
 
     def planned_for(self, client: Client) -> list[plan.Planned]:
         """What this life submits: all that has a key, and what no earlier life has submitted to this session."""
-        mine = [one for one in self.jobs if one.client == client.host]
-        return [one for one in mine if one.key or (client.session, one.index) not in self.oracle.submitted]
+        program = client.alias if client.lasting else client.host
+        mine = [one for one in self.jobs if one.client == program]
+        return [one for one in mine if one.key or (client.alias, one.index) not in self.oracle.submitted]
 
     # --- the schedule ---
 
@@ -224,6 +227,7 @@ class World:
         for name in self.names:
             self.start_client(name)
         self.faults.plan()
+        self.reopening.plan()
 
     def _finish(self) -> None:
         """Everything ends, and nothing is left."""
@@ -241,7 +245,7 @@ class World:
             if self.clock.now >= end:
                 raise Violation("P8", f"{what}: not over {self.settle_ns // SECOND} s after all faults: {left}")
             for client in self.clients.values():
-                self._cancel_hanging(client)
+                self.cancel_hanging(client)
             self.clock.run_until(self.clock.now + LOOK_NS)
 
     def heal(self) -> None:
@@ -250,11 +254,12 @@ class World:
         self.healed = True
         self.faults.heal()
         for client in self.clients.values():
-            self._cancel_hanging(client)
+            self.cancel_hanging(client)
             if client.began and self.random.random() < 0.2:  # a hasty one
                 client.close(cancel=self.random.random() < 0.5)
 
-    def _cancel_hanging(self, client: Client) -> None:
+    def cancel_hanging(self, client: Client) -> None:
+        """Nobody wants what would never end."""
         for index, record in list(client.jobs.items()):
             if self.jobs[index].kind == plan.HANGS:
                 client.cancel(record)
@@ -272,7 +277,7 @@ class World:
             if not (client.done or client.refused or client.closing):
                 open_ = sorted(client.core.open)
                 return f"{client.name} waits for {open_}, {len(client.jobs)} of {len(client.mine)} asked"
-        return ""
+        return self.reopening.left()
 
     def all_over(self) -> str:
         """Whether anything is left anywhere."""
@@ -298,4 +303,5 @@ class World:
             left[f"{machine.name} keeps"] = agent.custody.keeping.count() if agent.custody is not None else 0
             left[f"{machine.name} has written"] = 0 if agent.custody is None or agent.custody.empty else 1
             left[f"{machine.name} would say"] = len(station.outbox)
+            left[f"{machine.name} knows sessions"] = agent.core.computations.sessions()
         return ", ".join(f"{what}: {value}" for what, value in left.items() if value)

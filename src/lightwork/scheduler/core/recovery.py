@@ -133,11 +133,21 @@ def on_node_truth(state: State, event: on.NodeTruth) -> Commands:
     commands += _missing(state, node, set(event.tokens), event)
     if unwanted:
         commands.append(do.Stop(node.name, unwanted, True))
-    unknown = [name for name in event.sessions if name not in state.sessions]
-    commands += [do.Release(node.name, name) for name in unknown]
+    commands += [do.Release(node.name, name) for name in event.sessions if _is_over(state, name, node.name)]
     if node.drained_by or node.removed_by:
         commands += ask_back(state, node)
     return commands + (end_hold(state) if state.restoring and not state.awaited else [])
+
+
+def _is_over(state: State, name: str, node: str) -> bool:
+    """Whether the node is to forget a session that it names."""
+    session = state.sessions.get(name)
+    if session is None:
+        return True
+    session.traces.add(node)
+    if session.releasing:
+        session.releasing.add(node)
+    return bool(session.releasing)
 
 
 def _spare(state: State, event: on.NodeTruth) -> set[int]:

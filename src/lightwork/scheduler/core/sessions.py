@@ -65,6 +65,7 @@ class Session:
         self.closing = False
         self.congested = False  # its client does not keep up: nothing of it is placed
         self.releasing: set[str] = set()  # nodes that have not yet said that they forgot us
+        self.traces: set[str] = set()  # nodes that still have something of it from an earlier life of ours
         self.shares: dict[str, Share] = {}  # by node; a node without a share is not ours
         self.capped: set[str] = set()  # nodes of which it is to have a part, see `cap`
         self.wishes: list[Wanted] = []

@@ -179,7 +179,7 @@ class State:
         """All nodes are to forget the session; its end comes when those that are here have. The others will hear of it
         when they are back."""
         self.queue.drop_session(session)
-        ours = [node for name, node in sorted(self.nodes.items()) if name in session.shares]
+        ours = [node for name, node in sorted(self.nodes.items()) if name in session.shares or name in session.traces]
         session.releasing = {node.name for node in ours if node.standing in HERE}
         told: Commands = [do.Release(node.name, session.name) for node in ours if node.standing is not Standing.DEAD]
         return told if session.releasing else [*told, *self._end_session(session)]

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from lightwork.model.errors import LightworkError
 from lightwork.scheduler.core import commands as do, events as on
 from lightwork.scheduler.core.core import Core
-from lightwork.scheduler.core.facts import Fact
+from lightwork.scheduler.core.facts import Fact, SessionEnded
 from lightwork.scheduler.core.gate import Gate, of_node, of_session
 from lightwork.scheduler.core.ledger import Ledger
 from lightwork.scheduler.service.incoming import FROM_CLIENT, FROM_NODE
@@ -65,6 +65,7 @@ class DurableScheduler(Scheduler):
         self._nodes_landing: dict[str, NodeLanding] = {}
         self._followed: Link | None = None  # by another one of the same life: its end is nobody's death
         self._ending: set[str] = set()  # sessions that are over as soon as that is on disk
+        self._ended: dict[str, int] = {}  # sessions whose end is written down, or is about to be; by which fact
         for session in core.state.sessions.values():
             self._claims.keys.open(session.name, session.key)
         for known in ledger.nodes.values():
@@ -90,6 +91,8 @@ class DurableScheduler(Scheduler):
         for command in commands:
             if isinstance(command, do.Record):
                 self._journal.record(command.number, command.fact)
+                if isinstance(command.fact, SessionEnded):
+                    self._ended[command.fact.session] = command.number
             else:
                 kept.append(command)
                 if isinstance(command, do.EndSession):
@@ -110,6 +113,7 @@ class DurableScheduler(Scheduler):
 
     def _end_session(self, session: str) -> None:
         self._ending.discard(session)
+        self._ended.pop(session, None)
         self._claims.keys.over(session)
         super()._end_session(session)
 
@@ -127,6 +131,8 @@ class DurableScheduler(Scheduler):
             return Refused(GONE, "a client must name its session")
         link = self._clients.get(name)
         if hello.incarnation:
+            if self._ended.get(name, 0) > self._gate.reached:  # a crash may bring it back
+                return Refused(BUSY, f"session {name} is being closed")
             known = name in self._ledger.sessions  # else it is over, and only its nodes do not know that yet
             if session is None or session.incarnation != hello.incarnation or not known:
                 return Refused(GONE, f"session {name} is not there any more, or another program has taken it over")
