@@ -81,6 +81,10 @@ def test_the_same_life_over_another_link_is_no_death() -> None:
     leaves(one, second)  # that is its death: end of file on this machine
     refused = one.may_join(Line(incarnation=1).peer)
     assert refused is not None
+    assert refused.code == BUSY, "a crash may bring it back"
+    one.durable(journal.count)
+    refused = one.may_join(Line(incarnation=1).peer)
+    assert refused is not None
     assert refused.code == GONE
 
 
