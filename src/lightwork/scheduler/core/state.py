@@ -194,7 +194,7 @@ class State:
     def _end_session(self, session: Session) -> Commands:
         del self.sessions[session.name]
         self.exclusive.pop(session.name, None)  # another one may take its name before anything is placed
-        self.may_free = True
+        self.may_free |= self.shared  # else its program ends, and its scheduler with it
         for node in self.nodes.values():  # nobody will fetch that any more
             node.kept = {token: owner for token, owner in node.kept.items() if owner != session.name}
         return [*self._unlimit(session), *self.orders.session_over(session.name), do.EndSession(session.name)]

@@ -45,7 +45,6 @@ class Claim:
 
     def send(self, message: Message, body: Buffer = b"") -> None:
         """To the node, now or when it is back. What is meant for one that is given up is dropped with it."""
-        message = self._keys.said(message)
         if self.number:
             self.outbox.send(self.link, message, body)
         elif self.link is not None:

@@ -97,8 +97,11 @@ class DurableScheduler(Scheduler):
                 kept.append(command)
                 if isinstance(command, do.EndSession):
                     self._ending.add(command.session)
+                    self._claims.keys.over(command.session)
                 elif isinstance(command, do.Open):
                     self._claims.keys.open(command.session, self._core.state.sessions[command.session].key)
+                else:
+                    self._claims.keys.say(command)
         super()._obey(self._gate.admit(kept))
 
     def _obey_one(self, command: Any) -> None:
@@ -114,7 +117,6 @@ class DurableScheduler(Scheduler):
     def _end_session(self, session: str) -> None:
         self._ending.discard(session)
         self._ended.pop(session, None)
-        self._claims.keys.over(session)
         super()._end_session(session)
 
     # --- clients ---

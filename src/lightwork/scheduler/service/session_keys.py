@@ -12,9 +12,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from lightwork.scheduler.core import commands as do
 from lightwork.wire import messages as say
 
-_SAID = (say.Prepare, say.Assign, say.Release, say.PlaceFile)
+_SAID = (do.Prepare, do.Assign, do.Release, do.PlaceFile)
 _HEARD = (say.Prepared, say.Released, say.NodeNotice)
 
 
@@ -31,14 +32,13 @@ class SessionKeys:
         self._names[key] = name
 
     def over(self, name: str) -> None:
-        """It is over, and that is on disk: its name may be used again."""
+        """It is over: whoever speaks of it from now on does not mean the next one of its name."""
         self._names.pop(self._keys.pop(name, name), None)
 
-    def said(self, message: Any) -> Any:
-        """A message to a node, as the node understands it."""
-        if self._keys and isinstance(message, _SAID):
-            return replace(message, session=self._keys.get(message.session, message.session))
-        return message
+    def say(self, command: Any) -> None:
+        """A command to a node, which may have to wait for the disk, is to speak of sessions as the node does."""
+        if isinstance(command, _SAID):
+            command.session = self._keys.get(command.session, command.session)
 
     def heard(self, message: Any) -> Any:
         """A message of a node, as we understand it."""
