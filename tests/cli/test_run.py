@@ -128,14 +128,30 @@ def test_order_of_submission_or_as_they_end(tmp_path):
     assert lightwork("run", "--unordered", *given, cwd=tmp_path).stdout.split()[-1] == b"first"
 
 
+# Until so many of them have been there at once, they wait for each other; each prints how many it saw.
+COUNTS = """
+import os, sys, time
+running, slots, all_there = sys.argv[1], int(sys.argv[2]), sys.argv[1] + "-all"
+mine = os.path.join(running, str(os.getpid()))
+open(mine, "w").close()
+end = time.monotonic() + 20
+while len(os.listdir(running)) < slots and not os.path.exists(all_there) and time.monotonic() < end:
+    time.sleep(0.01)
+open(all_there, "w").close()
+time.sleep(0.1)
+print(len(os.listdir(running)))
+time.sleep(0.1)
+os.remove(mine)
+"""
+
+
 def test_slots_are_how_many_run_at_once(tmp_path):
-    body = "import os, sys, time\nopen(sys.argv[1] + '/' + str(os.getpid()), 'w').close()\ntime.sleep(0.25)\n"
-    body += "print(len(os.listdir(sys.argv[1])))\nos.remove(sys.argv[1] + '/' + str(os.getpid()))\n"
-    program = script(tmp_path / "count", body)
-    (tmp_path / "running").mkdir()
+    program = script(tmp_path / "count", COUNTS)
     for slots in (1, 3):
+        running = tmp_path / f"running-{slots}"
+        running.mkdir()
         given = ["--args-from", "-", "-j", slots, program]
-        lines = f"{tmp_path / 'running'}\n".encode() * 4
+        lines = f"{running} {slots}\n".encode() * 4
         seen = [int(line) for line in lightwork("run", *given, cwd=tmp_path, stdin=lines).stdout.split()]
         assert max(seen) == slots
 
