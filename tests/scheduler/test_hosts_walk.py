@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from msgspec.structs import replace
 
@@ -128,6 +129,7 @@ SOME = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32), steps=st.lists(st.integers(0, len(SOME) - 1), min_size=20, max_size=120))
 def test_every_job_ends_once_whatever_is_said_of_machines(seed: int, steps: list[int]) -> None:
