@@ -92,8 +92,8 @@ class Agent:
         if custody is not None:
             custody.note(message, body)
         kind = type(message)
-        if kind is say.Ended and (custody is None or custody.unwritten.isdisjoint(message.tokens)):
-            self.world.oracle.says(message.tokens, message.statuses)
+        if kind is say.Ended:
+            self.world.oracle.says(message.tokens, message.statuses, custody.unwritten if custody is not None else ())
         self.tell(message, body)
         if kind is say.Released and custody is not None:
             custody.only(set(self.core.tokens()))

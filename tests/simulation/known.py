@@ -42,6 +42,7 @@ class Try(Struct, eq=False):
     why: str = ""  # how it died without one
     left: bool = False  # it was sent to its node
     blamed: bool = False  # it has killed its worker, and the scheduler was told so
+    unwritten: bool = False  # its node has told of its end, and had no room to write that down
     told: bool = False  # the scheduler has heard of its end
 
     @property

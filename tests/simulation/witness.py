@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from lightwork.node.core import events as node_on
@@ -59,12 +60,13 @@ class Witness(Known):
         one = self.by_token[token]
         one.over_ns, one.why = self.world.clock.now, why
 
-    def says(self, tokens: list[int], statuses: list[int]) -> None:
+    def says(self, tokens: list[int], statuses: list[int], unwritten: Collection[int] = ()) -> None:
         """A node tells how attempts ended, also those that it ended itself. (Such an end is only the agent's word, and
-        dies with it as long as there is no room to write it down.)"""
+        dies with it, if there was no room to write it down.)"""
         for token, status in zip(tokens, statuses, strict=True):
             one = self.by_token[token]
-            if one.status == -1 and one.started_ns:
+            one.unwritten = one.unwritten or token in unwritten
+            if one.status == -1 and one.started_ns and not one.unwritten:
                 one.status = status & KIND_MASK
 
     def beats(self, machine: Machine, told_ns: int) -> None:

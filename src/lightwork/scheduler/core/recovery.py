@@ -133,21 +133,27 @@ def on_node_truth(state: State, event: on.NodeTruth) -> Commands:
     commands += _missing(state, node, set(event.tokens), event)
     if unwanted:
         commands.append(do.Stop(node.name, unwanted, True))
-    commands += [do.Release(node.name, name) for name in event.sessions if _is_over(state, name, node.name)]
+    _trace(state, node, event.sessions)
+    commands += [do.Release(node.name, name) for name in event.sessions if _is_over(state, name)]
     if node.drained_by or node.removed_by:
         commands += ask_back(state, node)
     return commands + (end_hold(state) if state.restoring and not state.awaited else [])
 
 
-def _is_over(state: State, name: str, node: str) -> bool:
-    """Whether the node is to forget a session that it names."""
+def _trace(state: State, node: Node, names: list[str]) -> None:
+    """The node has something of these sessions: it is told when they are over, and awaited if they are just ending."""
+    for name in names:
+        session = state.sessions.get(name)
+        if session is not None:
+            session.traces.add(node.name)
+            if session.releasing:
+                session.releasing.add(node.name)
+
+
+def _is_over(state: State, name: str) -> bool:
+    """Whether nodes are to forget this session."""
     session = state.sessions.get(name)
-    if session is None:
-        return True
-    session.traces.add(node)
-    if session.releasing:
-        session.releasing.add(node)
-    return bool(session.releasing)
+    return session is None or bool(session.releasing)
 
 
 def _spare(state: State, event: on.NodeTruth) -> set[int]:
@@ -214,7 +220,7 @@ def without_strays(state: State, event: on.AttemptsEnded) -> list[on.Event]:
         elif kind == outcome.CANCELLED:
             body = event.body[at : at + length]
             events.append(on.AttemptsDied(event.node, [token], False, [event.ages_ns[index]], [len(body)], body))
-        elif job.group.options.reentrant is True and not job.group.options.node:
+        elif job.group.options.reentrant is not False and not job.group.options.node:
             events.append(on.AttemptsReturned(event.node, [token], f"node {event.node} could not start it"))
         else:
             kept.append(index)

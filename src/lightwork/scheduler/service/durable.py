@@ -101,7 +101,7 @@ class DurableScheduler(Scheduler):
                 elif isinstance(command, do.Open):
                     self._claims.keys.open(command.session, self._core.state.sessions[command.session].key)
                 else:
-                    self._claims.keys.say(command)
+                    self._claims.keys.translate(command)
         super()._obey(self._gate.admit(kept))
 
     def _obey_one(self, command: Any) -> None:

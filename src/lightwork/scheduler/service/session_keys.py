@@ -35,7 +35,7 @@ class SessionKeys:
         """It is over: whoever speaks of it from now on does not mean the next one of its name."""
         self._names.pop(self._keys.pop(name, name), None)
 
-    def say(self, command: Any) -> None:
+    def translate(self, command: Any) -> None:
         """A command to a node, which may have to wait for the disk, is to speak of sessions as the node does."""
         if isinstance(command, _SAID):
             command.session = self._keys.get(command.session, command.session)
