@@ -83,6 +83,8 @@ class Agent:
         """All that run here die."""
         for worker in list(self.hands.workers.values()):
             worker.die(why)
+        if self.custody is not None:
+            self.world.oracle.loses(self.custody.unwritten)
 
     # --- what is said ---
 
@@ -92,8 +94,8 @@ class Agent:
         if custody is not None:
             custody.note(message, body)
         kind = type(message)
-        if kind is say.Ended:
-            self.world.oracle.says(message.tokens, message.statuses, custody.unwritten if custody is not None else ())
+        if kind is say.Ended and (custody is None or custody.unwritten.isdisjoint(message.tokens)):
+            self.world.oracle.says(message.tokens, message.statuses)
         self.tell(message, body)
         if kind is say.Released and custody is not None:
             custody.only(set(self.core.tokens()))

@@ -42,7 +42,7 @@ class Try(Struct, eq=False):
     why: str = ""  # how it died without one
     left: bool = False  # it was sent to its node
     blamed: bool = False  # it has killed its worker, and the scheduler was told so
-    unwritten: bool = False  # its node has told of its end, and had no room to write that down
+    unwritten: bool = False  # its end was told at most: its agent had no room to write it down, and is over
     told: bool = False  # the scheduler has heard of its end
 
     @property

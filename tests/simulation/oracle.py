@@ -219,7 +219,9 @@ class Oracle(Witness):
         given_up = self.given_up(scheduler, other)
         if other.runs:
             self.must(given_up, "P3", f"job {one.uid} is handed out while {describe(other)}")
-        elif other.status not in (-1, CANCELLED):  # cancelled by nobody: it was stopped for another attempt's sake
+        elif (
+            other.status not in (-1, CANCELLED) and not other.unwritten
+        ):  # cancelled by nobody: it was stopped for another attempt's sake
             self.must(given_up, "P6", f"job {one.uid} is handed out again, though {describe(other)}")
 
     def _settled(self, scheduler: Scheduler, token: int) -> None:
@@ -233,7 +235,7 @@ class Oracle(Witness):
         if one.outcome and scheduler.recorded.get(one.uid, (0, b""))[1] == one.outcome:
             self.must(False, "P6", f"{describe(one)} is settled before its end is on disk")
         failed = one.status != RETURNED and self.world.jobs[one.job].options.retries
-        if job is not None and not job.node and not failed:
+        if job is not None and not job.node and not failed and not one.unwritten:
             self.must(False, "P6", f"{describe(one)} is settled, and its job waits")
 
     def _stopped(self, scheduler: Scheduler, token: int) -> None:

@@ -60,14 +60,17 @@ class Witness(Known):
         one = self.by_token[token]
         one.over_ns, one.why = self.world.clock.now, why
 
-    def says(self, tokens: list[int], statuses: list[int], unwritten: Collection[int] = ()) -> None:
-        """A node tells how attempts ended, also those that it ended itself. (Such an end is only the agent's word, and
-        dies with it, if there was no room to write it down.)"""
+    def says(self, tokens: list[int], statuses: list[int]) -> None:
+        """A node tells how attempts ended, also those that it ended itself."""
         for token, status in zip(tokens, statuses, strict=True):
             one = self.by_token[token]
-            one.unwritten = one.unwritten or token in unwritten
-            if one.status == -1 and one.started_ns and not one.unwritten:
+            if one.status == -1 and one.started_ns:
                 one.status = status & KIND_MASK
+
+    def loses(self, tokens: Collection[int]) -> None:
+        """An agent is over that had no room to write these ends down: they were only its word."""
+        for token in tokens:
+            self.by_token[token].unwritten = True
 
     def beats(self, machine: Machine, told_ns: int) -> None:
         """A node looks at the clock; its scheduler has last spoken to it at `told_ns`."""

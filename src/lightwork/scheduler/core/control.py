@@ -1,6 +1,7 @@
 """Node control: what a client wants done with a node. Each request has one answer, when it is done.
 
 close, resetup:   no new jobs --> those there end (or are cancelled) --> Release --SessionReleased--> answered
+                  (what a node that has just come has from before is known with its Truth: until then it is waited for)
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from lightwork.scheduler.core.allotting import note, word_on
 from lightwork.scheduler.core.clients import cancel
 from lightwork.scheduler.core.exclusive import is_alone
 from lightwork.scheduler.core.losses import lose_waiting, shed
-from lightwork.scheduler.core.nodes import Node, Standing
+from lightwork.scheduler.core.nodes import HERE, Node, Standing
 from lightwork.scheduler.core.orders import Order
 from lightwork.scheduler.core.prospects import Stage
 from lightwork.scheduler.core.seeking import limit
@@ -64,12 +65,26 @@ def _slots(state: State, session: Session, share: Share, node: Node, event: on.N
 
 def _leave(state: State, session: Session, share: Share, node: Node, event: on.NodeControlled) -> Commands:
     share.use = Use.LEAVING if event.action == "close" else Use.RESETTING
-    share.order = event.number
+    share.order, share.cancels = event.number, event.cancel
+    state.leaving.append((session.name, node.name))
+    return _empty(state, session, share, node)
+
+
+def _empty(state: State, session: Session, share: Share, node: Node) -> Commands:
+    """Its jobs there are to end."""
     shedded = shed(state, node, session.name)
     here = [job.number for job in node.of_session(session.name)]
-    commands = cancel(state, session, here) if event.cancel else _take_back_unstarted(session, node)
-    state.leaving.append((session.name, node.name))
-    return shedded + commands
+    return shedded + (cancel(state, session, here) if share.cancels else _take_back_unstarted(session, node))
+
+
+def empty_what_was_told(state: State, node: Node) -> Commands:
+    """A node has told what it has from before: the same for that."""
+    commands: Commands = []
+    for name, host in state.leaving:
+        session = state.sessions.get(name)
+        if host == node.name and session is not None and host in session.shares:
+            commands += _empty(state, session, session.shares[host], node)
+    return commands
 
 
 def _take_back_unstarted(session: Session, node: Node) -> Commands:
@@ -99,6 +114,8 @@ def let_go(state: State) -> Commands:
         session, node = state.sessions.get(entry[0]), state.nodes.get(entry[1])
         if session is None or node is None or entry[1] not in session.shares:
             state.leaving.remove(entry)
+        elif node.untold and node.standing in HERE:
+            continue
         elif not node.of_session(session.name) and session.name not in node.kept.values():
             state.leaving.remove(entry)
             session.shares[node.name].releasing = True

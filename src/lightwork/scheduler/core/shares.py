@@ -28,14 +28,16 @@ class Use(enum.Enum):
 
 
 class Share:
-    """One session's record of one node. `order`: the client's number of what LEAVING or RESETTING will answer."""
+    """One session's record of one node. `order`: the client's number of what LEAVING or RESETTING will answer;
+    `cancels`: whether that ends what runs there."""
 
-    __slots__ = ("awaited", "cap", "closed", "order", "releasing", "tailoring", "use", "wished")
+    __slots__ = ("awaited", "cancels", "cap", "closed", "order", "releasing", "tailoring", "use", "wished")
 
     def __init__(self, use: Use = Use.USED) -> None:
         self.use = use
         self.cap = 0  # so many attempts of the session may be there at once; 0: as many as fit
         self.order = 0
+        self.cancels = False
         self.wished = False  # its user asked for the node; else it is used because it is there
         self.releasing = False  # the node was told to forget the session and has not answered
         self.awaited: set[str] = set()  # computations that a re-setup prepares again
