@@ -65,9 +65,9 @@ def leaves():
 
 def interrupted():
     """Ctrl-C in a block cancels all, and KeyboardInterrupt goes on."""
-    threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     with make(hold=True)[0] as cluster:
         job = cluster.submit(1)
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
         try:
             job()
         finally:

@@ -205,9 +205,11 @@ def test_submit_in_a_callback_never_blocks(make, monkeypatch):
     assert cluster.wait(10)
 
 
-def test_submit_waits_while_too_much_is_open(make, monkeypatch, capfd):
-    from lightwork.client import session
+def test_submit_waits_while_too_much_is_open(make, monkeypatch):
+    from lightwork.client import session, waiting
 
+    said: list[str] = []
+    monkeypatch.setattr(waiting, "_write", said.append)
     monkeypatch.setattr(session, "OPEN_BYTES_MAX", 12_000)
     cluster, fake = make(len, hold=True)
     cluster._session.waits.patience.first_s = 0.1
@@ -216,9 +218,8 @@ def test_submit_waits_while_too_much_is_open(make, monkeypatch, capfd):
     thread = threading.Thread(target=lambda: went.extend(cluster.submit(b"x" * 5000) for _ in range(5)))
     thread.start()
     fake.wait_jobs(3)
-    time.sleep(0.4)
+    fake.wait(lambda: any("before more are submitted" in text for text in said))
     assert len(fake.jobs) == 3, "15,000 bytes are open"
-    assert "before more are submitted" in capfd.readouterr().err
     fake.end(0, 1, 2)
     thread.join(10)
     assert len(went) == 5

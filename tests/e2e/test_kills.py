@@ -50,7 +50,7 @@ def worker_of(cluster: lightwork.JobCluster) -> list[int]:
 @pytest.mark.parametrize("reentrant", [None, False])
 def test_a_part_below_the_scheduler(victim: str, reentrant: bool | None, tmp_path: Path) -> None:
     with nothing_left(WAYS["apart"]), lightwork.JobCluster(note_and_sleep, slots=2, reentrant=reentrant) as cluster:
-        jobs = [cluster.submit(str(tmp_path), f"j{n}", 2.5 if n < 2 else 0.01) for n in range(20)]
+        jobs = [cluster.submit(str(tmp_path), f"j{n}", 6 if n < 2 else 0.01) for n in range(20)]
         wait_until(lambda: starts(tmp_path, "j0") and starts(tmp_path, "j1"), "both first jobs have started")
         workers = worker_of(cluster)
         pids = cluster.status().pids
@@ -163,8 +163,8 @@ def test_ctrl_c_ends_all(tmp_path: Path) -> None:
 def test_busy_worker_is_not_blamed_for_a_stopped_parent(hosted: str) -> None:
     """A worker that the system killed (out of memory, say) costs its job one attempt, and no other job anything."""
     with lightwork.JobCluster(time.sleep, slots=1) as cluster:
-        job = cluster.submit(1.5)
-        time.sleep(0.5)
+        job = cluster.submit(5.0)
+        wait_until(lambda: job.status is JobState.RUNNING, "the job runs")
         (pid,) = worker_of(cluster)
         psutil.Process(pid).kill()
         assert job.get(LIMIT_S) is None

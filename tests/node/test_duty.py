@@ -45,9 +45,10 @@ def where(tmp_path: Path) -> str:
     return f"unix:{tmp_path}/s"
 
 
+@pytest.mark.slow
 def test_before_its_hours_a_node_is_not_to_be_had(tmp_path: Path) -> None:
     async def story() -> None:
-        rules = HouseRules(hours=hours(2, 3600))
+        rules = HouseRules(hours=hours(6, 3600))
         async with station(tmp_path / "n", where(tmp_path), rules=rules) as (one, address, lines):
             one.duty.start()
             early = RemoteScheduler()
@@ -69,7 +70,7 @@ def test_before_its_hours_a_node_is_not_to_be_had(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_its_hours_end_while_jobs_run(tmp_path: Path) -> None:
     async def story() -> None:
-        rules = HouseRules(hours=hours(-10, 3, 12))
+        rules = HouseRules(hours=hours(-10, 7, 15))
         async with station(tmp_path / "n", where(tmp_path), slots=2, rules=rules) as (one, address, lines):
             one.duty.start()
             scheduler = RemoteScheduler(beat_s=0.2)

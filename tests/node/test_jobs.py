@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from lightwork.config.timers import AGENT_TICK_S
 from lightwork.wire.messages import JobOptions
 from lightwork.wire.outcome import EXITED, NOT_RUN, RAISED, RETURNED
 from tests.node.scheduler_double import arguments, function, node
@@ -87,14 +88,16 @@ def nap(seconds):
 
 def test_started_is_told_and_heartbeats_say_what_runs(tmp_path):
     async def story():
-        async with node(tmp_path / "n", slots=1) as (scheduler, _agent):
+        async with node(tmp_path / "n", slots=1) as (scheduler, agent):
             computation = function(nap)
             scheduler.prepare(computation)
-            long, waiting = scheduler.assign(computation, [arguments(1.3), arguments(0)])
+            agent._beat.cancel()  # only the first one says what is held: it is to come once the long one has started
+            long, waiting = scheduler.assign(computation, [arguments(3.0), arguments(0)])
             await scheduler.until(lambda: long in scheduler.started)
-            assert 20_000_000 <= scheduler.started[long] < 1_000_000_000
+            assert 20_000_000 <= scheduler.started[long] < 3_000_000_000
+            agent._heartbeat()
             await scheduler.until(lambda: scheduler.beats)
-            beat = scheduler.beats[-1]
+            beat = scheduler.beats[0]
             assert (beat.held, beat.running) == ([waiting], [long])
             assert len(beat.workers) >= 1
             assert beat.pids["agent"] == os.getpid()
@@ -117,7 +120,7 @@ def test_a_single_job_waits_for_no_tick(tmp_path):
                 while token not in scheduler.ended:
                     await asyncio.sleep(0)
                 times.append(time.perf_counter() - begin)
-            assert sorted(times)[25] < 0.005
+            assert sorted(times)[10] < AGENT_TICK_S / 2
 
     asyncio.run(story())
 
@@ -128,10 +131,10 @@ def test_what_waits_behind_a_long_job_moves_to_an_idle_slot(tmp_path):
             computation = function(nap)
             scheduler.prepare(computation)
             await scheduler.run(computation, *[(0,)] * 200)  # short so far: windows are wide
-            tokens = scheduler.assign(computation, [arguments(1.0), *[arguments(0)] * 300])
-            begin = time.perf_counter()
+            tokens = scheduler.assign(computation, [arguments(60), *[arguments(0)] * 300])
             await scheduler.all_ended(tokens[1:])
-            assert time.perf_counter() - begin < 0.7
+            assert tokens[0] not in scheduler.ended
+            scheduler.stop(tokens[:1], now=True)
             await scheduler.all_ended(tokens)
 
     asyncio.run(story())
@@ -143,8 +146,8 @@ def test_give_back_what_has_not_started(tmp_path):
             computation = function(nap)
             scheduler.prepare(computation)
             await scheduler.run(computation, *[(0,)] * 50)
-            tokens = scheduler.assign(computation, [arguments(0.4), *[arguments(0)] * 100])
-            await asyncio.sleep(0.1)
+            tokens = scheduler.assign(computation, [arguments(2.0), *[arguments(0)] * 100])
+            await scheduler.until(lambda: tokens[0] in scheduler.started)
             scheduler.revoke(tokens)
             await scheduler.until(lambda: set(scheduler.returned) == set(tokens[1:]))
             await scheduler.all_ended(tokens[:1])

@@ -77,14 +77,29 @@ def _empty(state: State, session: Session, share: Share, node: Node) -> Commands
     return shedded + (cancel(state, session, here) if share.cancels else _take_back_unstarted(session, node))
 
 
-def empty_what_was_told(state: State, node: Node) -> Commands:
-    """A node has told what it has from before: the same for that."""
+def leave_what_was_told(state: State, node: Node, told: list[str]) -> Commands:
+    """A node has told of which sessions it has anything from before: the same for that. One that it was to forget, and
+    of which it may have lost the word with its link, it is told to forget again."""
     commands: Commands = []
-    for name, host in state.leaving:
-        session = state.sessions.get(name)
-        if host == node.name and session is not None and host in session.shares:
-            commands += _empty(state, session, session.shares[host], node)
+    for name, session in list(state.sessions.items()):
+        share = session.shares.get(node.name)
+        if share is None:
+            continue
+        if (name, node.name) in state.leaving:
+            commands += _empty(state, session, share, node)
+        elif share.releasing and name in told:
+            commands.append(do.Release(node.name, name))
+        elif share.releasing:
+            state.released.append((name, node.name))
     return commands
+
+
+def may_have_forgotten(state: State, node: Node) -> None:
+    """It was lost. What it was to forget counts as forgotten; not what is to begin anew, with which it may be back."""
+    for session in state.sessions.values():
+        share = session.shares.get(node.name)
+        if share is not None and share.releasing and (state.ledger is None or share.use is not Use.RESETTING):
+            state.released.append((session.name, node.name))
 
 
 def _take_back_unstarted(session: Session, node: Node) -> Commands:
@@ -121,7 +136,7 @@ def let_go(state: State) -> Commands:
             session.shares[node.name].releasing = True
             commands.append(do.Release(node.name, session.name))
             if node.standing is Standing.DEAD:
-                state.released.append(entry)
+                may_have_forgotten(state, node)
     released, state.released = state.released, []
     for name, host in released:
         session = state.sessions.get(name)

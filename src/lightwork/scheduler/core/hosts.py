@@ -189,6 +189,7 @@ def follow(state: State, node: Node) -> Commands:
     elif node.drained_by and not drained_by and not node.removed_by:
         commands += _tell(state, node, f"node {node.name} is drained by {node.drained_by}: it gets no new jobs")
     elif (drained_by or removed_by) and not (node.drained_by or node.removed_by):
+        node.oust = ""
         commands += _tell(state, node, f"node {node.name} is in use again")
     if (node.drained_by and not drained_by) or (node.removed_by and not removed_by):
         commands += ask_back(state, node)
@@ -227,7 +228,15 @@ def ask_back(state: State, node: Node) -> Commands:
     return [do.Revoke(node.name, tokens[at : at + step]) for at in range(0, len(tokens), step)]
 
 
+def kill_what_was_told(state: State, node: Node) -> Commands:
+    """It is back, or it is known by now what it has from before."""
+    why, node.oust = node.oust, ""
+    return _kill(state, node, why) if why else []
+
+
 def _kill(state: State, node: Node, why: str) -> Commands:
+    if state.ledger is not None and (node.untold or node.standing not in HERE):
+        node.oust = why
     tokens = [token for token, job in node.attempts.items() if job.stage(token)[0] is JobState.RUNNING]
     state.killing.update((token, why) for token in tokens if not node.attempts[token].cancelled)
     return [do.Stop(node.name, tokens, now=True)] if tokens else []

@@ -8,6 +8,7 @@ from lightwork.model.states import ClusterEvent
 from lightwork.scheduler.core import commands as do, events as on, hosts, step
 from lightwork.scheduler.core.attaching import overdue
 from lightwork.scheduler.core.clients import on_client_lost
+from lightwork.scheduler.core.control import may_have_forgotten
 from lightwork.scheduler.core.facts import NodeKnown
 from lightwork.scheduler.core.host_policy import UNSAID
 from lightwork.scheduler.core.losses import give_up, lose, lose_waiting
@@ -292,7 +293,5 @@ def _forgets_sessions(state: State, node: Node) -> Commands:
     commands: Commands = []
     for session in list(state.sessions.values()):
         commands += state.forgotten_by(session, node.name)
-        share = session.shares.get(node.name)
-        if share is not None and share.releasing:
-            state.released.append((session.name, node.name))
+    may_have_forgotten(state, node)
     return commands

@@ -64,6 +64,7 @@ class Node:
         self.lease_ns = 0  # that it was told through that one; 0: as everybody
         self.unwilling = ""  # why it takes no new jobs now, by its own word
         self.drained_by = self.removed_by = ""  # who wants it to have no new jobs, or to go
+        self.oust = ""  # why all that runs there is to end at once, if it cannot be told that now
         self.policy = self.told = SetPolicy()  # how it is to work, and what of that it was told
         self.allowed: int | None = None  # slots, negative: so many are left free; None: nobody has said so
         self.attempts: dict[int, Job] = {}

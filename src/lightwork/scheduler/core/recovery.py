@@ -16,9 +16,9 @@ from lightwork.model.states import JobState
 from lightwork.scheduler.core import commands as do, events as on, facts as fact, retries
 from lightwork.scheduler.core.accounts import Account, Entry
 from lightwork.scheduler.core.attempts import on_attempts_started
-from lightwork.scheduler.core.control import empty_what_was_told
+from lightwork.scheduler.core.control import leave_what_was_told
 from lightwork.scheduler.core.endings import failure_outcome
-from lightwork.scheduler.core.hosts import ask_back, settle
+from lightwork.scheduler.core.hosts import ask_back, kill_what_was_told, settle
 from lightwork.scheduler.core.jobs import Job
 from lightwork.scheduler.core.ledger import Ledger
 from lightwork.scheduler.core.losses import lose, return_unstarted
@@ -137,8 +137,8 @@ def on_node_truth(state: State, event: on.NodeTruth) -> Commands:
     _trace(state, node, event.sessions)
     commands += [do.Release(node.name, name) for name in event.sessions if _is_over(state, name)]
     if node.drained_by or node.removed_by:
-        commands += ask_back(state, node)
-    commands += empty_what_was_told(state, node)
+        commands += ask_back(state, node) + kill_what_was_told(state, node)
+    commands += leave_what_was_told(state, node, event.sessions)
     return commands + (end_hold(state) if state.restoring and not state.awaited else [])
 
 

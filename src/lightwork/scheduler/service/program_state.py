@@ -14,11 +14,11 @@ from lightwork.scheduler.core.ledger import Ledger
 from lightwork.scheduler.service.durable import DurableScheduler
 from lightwork.scheduler.service.journal import Journal
 from lightwork.store.blobs import Blobs
-from lightwork.store.journal_chain import HINT
 from lightwork.store.state_directory import StateDirectory
 
 LOCK = "lock"  # the last file to go
 ROOM = "room"
+FAULT = "it is no damage, but a fault of the scheduler: keep a copy of the directory, and report it"
 
 Failed = Callable[[str], None]
 
@@ -59,7 +59,7 @@ class DurableState:
                 self.ledger.apply(fact)
         except (KeyError, IndexError, ValueError) as error:
             what = f"record {number:,} of the journal in {self.path} does not follow from those before it"
-            raise StartFailed(f"{what}: {type(error).__name__} {error}", hint=f"{HINT} {self.path}") from error
+            raise StartFailed(f"{what}: {type(error).__name__} {error}", hint=FAULT) from error
         self.ledger.identity = self._directory.identity
 
     def serve(self, scheduler: DurableScheduler) -> None:
