@@ -225,7 +225,7 @@ def test_stopped_for_longer_than_the_lease_it_has_nothing_left(tmp_path, encrypt
         await scheduler.dial(one.address(), encryption)
         computation = function(nap)
         scheduler.prepare(computation)
-        tokens = scheduler.assign(computation, [arguments(600), arguments(1.0)])
+        tokens = scheduler.assign(computation, [arguments(600), arguments(2.0)])
         await scheduler.until(lambda: len(scheduler.started) == 2)
         family = one.family()
         one.signal(signal.SIGSTOP)
@@ -286,7 +286,7 @@ def test_it_joins_retries_and_comes_back(tmp_path, encryption):
     async def story():
         scheduler = Joined(lease_s=30)
         where = f"127.0.0.1:{free_port()}"
-        with node(tmp_path, "--join", where, LIGHTWORK_SECRET=SECRET, LIGHTWORK_TIMERS=FAST) as one:
+        with node(tmp_path, "--join", where, "--slots", 2, LIGHTWORK_SECRET=SECRET, LIGHTWORK_TIMERS=FAST) as one:
             one.says("tried again every 300 ms")
             await asyncio.sleep(1.5)
             assert one.err.count("tried again") == 1
@@ -296,7 +296,7 @@ def test_it_joins_retries_and_comes_back(tmp_path, encryption):
             await until(lambda: f"node {one.name} has joined cluster-s1 of u@h at {where}\n" == one.out)
             computation = function(nap)
             scheduler.prepare(computation)
-            tokens = scheduler.assign(computation, [arguments(0.02)] * 100)
+            tokens = scheduler.assign(computation, [arguments(0.02)] * 400)
             for turn in range(2, 5):
                 done = len(scheduler.ended)
                 await scheduler.until(lambda: len(scheduler.ended) > done + 5)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -62,7 +63,12 @@ def nothing_left(monkeypatch_environment: dict[str, str]) -> Iterator[str]:
     finally:
         for key in (name, *monkeypatch_environment):
             os.environ.pop(key, None)
-        wait_until(lambda: not marked(mark), f"no process is left, but {[_command(p) for p in marked(mark)]}")
+        try:
+            wait_until(lambda: not marked(mark), f"no process is left, but {[_command(p) for p in marked(mark)]}")
+        finally:
+            for pid in marked(mark):  # they would be in the way of other tests
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
 
 def _command(pid: int) -> str:

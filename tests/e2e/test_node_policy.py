@@ -48,7 +48,7 @@ def test_hours_end_and_begin_while_jobs_run(start: Start) -> None:
     other, night = start("other", slots=2), start("night", slots=2, options=hours)
     with lightwork.JobCluster(work, nodes=[night.address, other.address]) as cluster:
         wait_until(lambda: len(cluster.nodes) == 2, "both nodes are there")
-        long = [cluster.submit(0, 10.0) for _ in range(4)]
+        long = [cluster.submit(0, 12.0) for _ in range(4)]
         wait_until(lambda: "closed until" in night.log.read_text(), "its hours are over")
         jobs = [cluster.submit(number, 0.1) for number in range(20)]
         found = [job.get(60) for job in (*long, *jobs)]

@@ -102,7 +102,7 @@ def test_a_job_that_waits_to_be_tried_again_can_be_cancelled_and_others_pass_it(
         began = time.monotonic()
         assert cluster.cancel(job)
         job()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 3
         assert job.status is JobState.CANCELLED
         assert len(job.history) == job.attempts >= 3
 

@@ -52,9 +52,13 @@ class Load:
             self.jobs += [self._cluster.submit(SHORT_S) for _ in range(3)]  # two nodes have four slots
             time.sleep(2 * SHORT_S)
 
+    def next(self) -> int:
+        """The first in `jobs` of those that are submitted from now on: three may just be on their way."""
+        return len(self.jobs) + 3
+
     def runs_on(self, *names: str) -> None:
         """Jobs that are submitted from now on run there."""
-        first = len(self.jobs)
+        first = self.next()
         wait_until(lambda: set(names) <= self.seen(first), f"jobs run on {names}: {self.seen(first)}")
 
     def seen(self, first: int) -> set[str]:
@@ -83,16 +87,16 @@ def test_a_node_is_drained_and_used_again_under_load(lab: SharedLab) -> None:
         there(cluster, one, two)
         load = Load(other)
         load.runs_on(one, two)
-        long = cluster.submit_node(one, 1.5)
+        long = cluster.submit_node(one, 4.0)
         wait_until(lambda: long.status is lightwork.JobState.RUNNING, "the long job runs")
         assert cluster.drain("one-*") == [one]
         assert state_of(cluster, one).startswith("draining by ")
-        moment = time.time() + 0.2  # an attempt may just have been starting
-        assert long.get(30) == 1.5
+        first = load.next()
+        assert long.get(30) == 4.0
         wait_until(lambda: state_of(cluster, one).startswith("drained by "), "nothing runs there any more")
         pinned = cluster.submit_node(one, 0.0)
         load.runs_on(two)
-        assert load.since(moment) == {two}
+        assert load.seen(first) == {two}
         assert any("drained by" in line for line in cluster.explain(pinned))
         assert cluster.resume(one) == [one]
         assert pinned.get(30) == 0.0
@@ -168,10 +172,10 @@ def test_hosts_and_groups_are_added_under_load(lab: SharedLab) -> None:
         cluster.drain("@new")
         assert {state_of(cluster, host).split(" by ")[0] for host in (one, name)} <= {"drained", "draining"}
         cluster.ungroup_hosts(one, "new")
-        moment = time.time() + 0.2
+        first = load.next()
         load.runs_on(one)
         time.sleep(0.4)
-        assert load.since(moment) == {one}
+        assert load.seen(first) == {one}
         cluster.resume("@new")
         cluster.remove_hosts(address, wait=True)
         far.says("was removed by")

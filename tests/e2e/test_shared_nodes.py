@@ -45,7 +45,7 @@ def test_each_program_uses_nodes_in_its_own_way(lab: SharedLab) -> None:
         assert nodes_of([other.submit_node(one, n) for n in range(4)]) == {one}, "it is out of use for one of them only"
         cluster.allocate_node(one)
         assert cluster.submit_node(one, 5).get(30) == 5
-        running = cluster.options(computation=sleep, node=one).submit(1.0)
+        running = cluster.options(computation=sleep, node=one).submit(4.0)
         wait_until(lambda: running.status is lightwork.JobState.RUNNING, "the job runs")
         assert cluster.node_jobs(one) == cluster.node_jobs(one, from_node=True) == [running]
         assert other.node_jobs(one) == other.node_jobs(one, from_node=True) == [], "others' jobs are not ours to see"
@@ -142,4 +142,4 @@ def test_the_user_decides_how_much_is_for_this_program(lab: SharedLab) -> None:
         assert nodes_of(beside) == {one, lab.name("two")}
         assert {node.slots for node in other.status().nodes} == {3}, "the other one may use them all"
         spans = sorted((job.start_time or 0.0, job.end_time or 0.0) for job in jobs)
-        assert all(end <= start + 0.02 for (_, end), (start, _) in itertools.pairwise(spans))
+        assert all(end <= start + 0.2 for (_, end), (start, _) in itertools.pairwise(spans))

@@ -29,10 +29,9 @@ if __name__ == "__main__":
         while not all(job.status.name == "RUNNING" for job in jobs):
             time.sleep(0.05)
         say(running={job.id: job.node for job in jobs})
-        begun = time.monotonic()
         while all(node.state == "ready" for node in cluster.status().nodes):
             time.sleep(0.1)
-        say(noticed=time.monotonic() - begun)
+        say(noticed=[job.status.name for job in jobs])
         cluster.wait()
         say(ended=[[job.id, job.status.name, job.result, job.node, job.attempts, job.exception] for job in jobs])
         again = [cluster.submit(n, 0.1) for n in range(10, 14)]
@@ -64,7 +63,7 @@ def test_a_cut_node_is_noticed_and_its_jobs_move_when_the_lease_is_over() -> Non
         where = running(client)
         assert set(where.values()) == {"a", "b"}
         farm["a"].cut()
-        assert client.wait_for("noticed") < 10.0
+        assert client.wait_for("noticed") == ["RUNNING"] * 4, "before the lease is over"
         ended = client.wait_for("ended")
         assert [state for _, state, *_ in ended] == ["FINISHED"] * 4
         assert all(result[1] == "b" for _, _, result, *_ in ended), ended

@@ -105,7 +105,7 @@ def test_large_values_survive_a_cut(way: str) -> None:
     size = 12 * MB
     with Farm("client", "a", timers=TIMERS) as farm:
         node = farm.node("a", "--slots", "2")
-        slow(farm, "client" if way == "argument" else "a", "80mbit")
+        slow(farm, "client" if way == "argument" else "a", "40mbit")
         counted = farm["a" if way == "argument" else "client"]
         before = counted.counters().rx
         client = farm.client("client", BOTH_WAYS, str(size))

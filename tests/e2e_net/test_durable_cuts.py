@@ -91,7 +91,7 @@ def test_jobs_that_may_start_once_are_lost_only_if_their_node_stays_away() -> No
         farm.scheduler()
         farm.joins("a", slots=1)
         farm.joins("b", slots=1)
-        user = jobs(farm, 1.0, 2, "False")
+        user = jobs(farm, 3.0, 2, "False")
         farm["a"].cut()
         assert sorted(states(user, "ended")) == ["FINISHED", "LOST"]
         (why,) = filter(None, user.get("why"))

@@ -53,7 +53,7 @@ if __name__ == "__main__":
     with shared(reentrant=reentrant) as cluster:
         early = [submit(cluster, f"{name}-early{n}") for n in range(20)]
         until(lambda: all(job.status.name == "FINISHED" for job in early))
-        long = [submit(cluster, f"{name}-long{n}", 3) for n in range(2)]
+        long = [submit(cluster, f"{name}-long{n}", 8) for n in range(2)]
         late = [submit(cluster, f"{name}-late{n}", 0.01) for n in range(20)]
         until(lambda: all(job.status.name == "RUNNING" for job in long))
         say(running=True)
@@ -125,8 +125,9 @@ def test_a_client_that_is_not_to_be_recovered() -> None:
     with DurableFarm("a", timers=BRISK + " CLIENT_LEASE_S=2") as farm:
         scheduler = farm.scheduler()
         farm.joins("a")
-        user = farm.user(WAVES.replace('", 3)', '", 600)'), "None")
+        user = farm.user(WAVES.replace('", 8)', '", 600)'), "None")
         user.wait_for("running")
+        farm.running("None-long0", "None-long1")  # they are RUNNING a moment before they say so
         kill(user.program)
         pids = [run.pid for key, (run, *_) in farm.runs().items() if "long" in key]
         assert any(map(alive, pids))
@@ -153,7 +154,7 @@ def test_ends_outlive_node_and_scheduler_together() -> None:
         farm.running("j0", "j1")
         kill(scheduler)
         wait_until(lambda: all(run.end for runs in farm.runs().values() for run in runs), "both have ended")
-        time.sleep(0.5)  # from the last line of a job to the end of its process
+        time.sleep(3.0)  # from the last line of a job to the end of its process
         kill(node)
         farm.joins("a", ready="")
         farm.scheduler()

@@ -19,7 +19,7 @@ LIMIT_S = 120.0
 TIMERS = "HELLO_S=3 RETRY_S=0.5 RETRY_MAX_S=0.5 LINE_S=1.5"
 GROWTH_MAX = 100 * MB
 LINES_MAX = 130  # about thousands of strangers
-SLOWEST_S = 5.0
+SLOWEST_S = 15.0
 
 STEADY = """
 def same(n):

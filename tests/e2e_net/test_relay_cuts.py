@@ -142,7 +142,7 @@ def test_a_node_that_is_stopped_holds_up_nobody() -> None:
         farm.scheduler()
         farm.relay()
         nodes = [farm.joins(name) for name in ("b0", "b1")]
-        user = tasks(farm, 300, 0.02, 1_000_000)
+        user = tasks(farm, 300, 0.1, 1_000_000)
         user.wait_for("third", 60)
         nodes[0].signal(signal.SIGSTOP)
         others = len([1 for line in farm.oracle.read_text().splitlines() if " b1 " in line])

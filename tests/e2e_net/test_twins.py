@@ -67,7 +67,7 @@ def test_the_faster_one_wins_and_the_other_is_gone() -> None:
         client.wait_for("ended")
         began = time.monotonic()
         wait_until(lambda: not sleepers(farm["a"].namespace), "the loser's processes are gone")
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < 3.0
         client.wait()
         assert client.get("results") == ["b"] * 6
         [history] = client.get("histories")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 
+import psutil
 import pytest
 
 from lightwork.wire.messages import JobOptions
 from lightwork.wire.outcome import CANCELLED, OUT_OF_MEMORY, RETURNED, TIMED_OUT
-from tests.node.scheduler_double import alive, arguments, function, node
+from tests.node.scheduler_double import alive, arguments, descendants, function, node
 
 
 @pytest.fixture(params=["keeper", "portable"])
@@ -34,7 +35,7 @@ def test_timeout(tmp_path, kind):
             tokens = scheduler.assign(computation, [arguments(30), arguments(0)], options)
             begin = time.monotonic()
             late, quick = await scheduler.all_ended(tokens)
-            assert time.monotonic() - begin < 3
+            assert time.monotonic() - begin < 10
             assert late.kind == TIMED_OUT
             assert b"timeout of 300 ms" in late.outcome.failure["message"]
             assert b"asleep" in late.outcome.stdout.head
@@ -75,7 +76,7 @@ def with_child(seconds):
 
 def test_cancel_held_running_and_polite(tmp_path):
     async def story():
-        async with node(tmp_path / "n", slots=2) as (scheduler, _agent):
+        async with node(tmp_path / "n", slots=2) as (scheduler, agent):
             napper, gentle = function(nap), function(polite)
             for one in (napper, gentle):
                 scheduler.prepare(one)
@@ -83,12 +84,12 @@ def test_cancel_held_running_and_polite(tmp_path):
             [kind] = scheduler.assign(gentle, [arguments(30)])
             await scheduler.until(lambda: {running, kind} <= set(scheduler.started))
             [held] = scheduler.assign(napper, [arguments(30)])
-            begin = time.monotonic()
+            workers = {worker.pid for worker in agent.core.workers}
             scheduler.stop([running, kind, held])
             ends = await scheduler.all_ended([running, kind, held])
             assert [end.kind for end in ends] == [CANCELLED, RETURNED, CANCELLED]
             assert ends[1].value == "best so far"
-            assert time.monotonic() - begin < 2
+            assert {worker.pid for worker in agent.core.workers} == workers, "it took no TERM"
             assert ends[2].duration_ns == 0
 
     asyncio.run(story())
@@ -100,7 +101,7 @@ def test_cancel_in_the_pipe(tmp_path):
             computation = function(nap)
             scheduler.prepare(computation)
             await scheduler.run(computation, *[(0,)] * 50)
-            tokens = scheduler.assign(computation, [arguments(0.3), *[arguments(0)] * 20])
+            tokens = scheduler.assign(computation, [arguments(2.0), *[arguments(0)] * 20])
             await asyncio.sleep(0.01)
             scheduler.stop(tokens[5:10])
             ends = await scheduler.all_ended(tokens)
@@ -121,24 +122,26 @@ def test_a_stubborn_job_is_killed_in_the_end(tmp_path):
             scheduler.stop([token])
             [end] = await scheduler.all_ended([token])
             assert end.kind == CANCELLED
-            assert 3.5 < time.monotonic() - begin < 6
+            assert 3.5 < time.monotonic() - begin < 12
 
     asyncio.run(story())
+
+
+def sleepers(pid):
+    """What the worker's job has started, and is past `setsid`."""
+    return [one for one in descendants(pid) if psutil.Process(one).name() == "sleep"]
 
 
 def test_kill_now_takes_the_whole_tree(tmp_path, kind):
     async def story():
         async with node(tmp_path / "n", slots=1, **kind) as (scheduler, agent):
-            from tests.node.scheduler_double import descendants
-
             computation = function(with_child)
             scheduler.prepare(computation)
             [token] = scheduler.assign(computation, [arguments(60)])
             await scheduler.until(lambda: token in scheduler.started)
-            await asyncio.sleep(0.2)
             [worker] = agent.core.workers.busy_ones()
-            below = descendants(worker.pid)
-            assert len(below) >= 2
+            await scheduler.until(lambda: len(sleepers(worker.pid)) == 2)
+            below = sleepers(worker.pid)
             scheduler.stop([token], now=True)
             [end] = await scheduler.all_ended([token])
             assert end.kind == CANCELLED

@@ -41,7 +41,8 @@ def test_results_of_a_killed_agent_are_reported_by_the_next(tmp_path, with_keepe
     told = json.loads(first.stdout.readline())
     victims = told["pids"] if with_keeper else [first.pid]
     for pid in victims:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # the kernel has ended it, for its keeper has died
+            os.kill(pid, signal.SIGKILL)
     first.wait()
     wait_until(lambda: not any(alive(pid) for pid in told["pids"]))
 
@@ -129,7 +130,8 @@ def test_who_got_away_when_all_above_it_were_killed_is_ended_by_the_next_agent(t
     with agent_whose_job_has_a_child_elsewhere(tmp_path / "n", kind) as (process, told):
         for number in (signal.SIGSTOP, signal.SIGKILL):  # so that none of them acts on another one's death
             for pid in told["pids"]:
-                os.kill(pid, number)
+                with contextlib.suppress(ProcessLookupError):  # the kernel has ended it, for its keeper has died
+                    os.kill(pid, number)
         process.wait()
         wait_until(lambda: not any(alive(pid) for pid in told["pids"]))
         assert alive(told["away"])

@@ -141,7 +141,7 @@ def test_a_link_that_breaks_loses_and_doubles_nothing(tmp_path, way):
 
 def test_jobs_go_on_while_there_is_no_link(tmp_path, way):
     async def story():
-        async with station(tmp_path / "n", *way) as (_node, address, log):
+        async with station(tmp_path / "n", *way) as (node, address, log):
             one = RemoteScheduler()
             await one.dial(address, way[1])
             computation = function(nap)
@@ -149,8 +149,7 @@ def test_jobs_go_on_while_there_is_no_link(tmp_path, way):
             tokens = one.assign(computation, [arguments(0.5)])
             await one.until(lambda: one.started)
             one.cut()
-            await asyncio.sleep(1.0)
-            assert not one.ended
+            await until(lambda: not node.agent.core.tokens(), 5)
             await one.dial(address, way[1])
             await one.all_ended(tokens)
             assert "is lost" in log.text

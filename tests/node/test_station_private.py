@@ -146,7 +146,11 @@ def test_there_is_one_to_a_directory(tmp_path, name):
         lock = paths.node_directory(name) / "identity"
         asyncio.run(until(lock.exists))
         second = start(name, f"unix:{tmp_path}/nobody.sock")
-        assert second.wait(20) == 1
+        try:
+            assert second.wait(20) == 1
+        finally:
+            second.kill()
+            second.wait()
     finally:
         first.kill()
         first.wait()

@@ -304,7 +304,7 @@ def test_100_000_jobs_load_in_seconds(tmp_path):
         async with Life(tmp_path) as life:
             took = time.perf_counter() - began
             assert len(life.ledger.sessions["s"].entries) == 100_000
-        assert took < 5, f"{took:.1f} s"
+        assert took < 15, f"{took:.1f} s"
 
     run(main())
 

@@ -18,6 +18,7 @@ from lightwork.transport import dial
 from lightwork.transport.link import Link
 from lightwork.wire.connection import Connection
 from lightwork.wire.messages import AskStatus, Fetch, Goodbye, Ping, Taken
+from tests.e2e.helpers import wait_until
 from tests.transport.links import CLIENT, SCHEDULER, Gather, Recorder, Zeros, listening
 
 
@@ -148,7 +149,7 @@ def test_the_reader_flushes_what_others_queue():
     with pair() as (link, other):
         reader = threading.Thread(target=link.receive, args=(20,))
         reader.start()
-        time.sleep(0.05)  # it sleeps, for reading only
+        wait_until(lambda: link._asleep, "it sleeps, for reading only")
         link.on_backlog = pytest.fail
         for number in range(100):
             link.send(Taken(number), bytes(50_000))

@@ -128,7 +128,7 @@ def test_ten_thousand_half_open_connections(loop):
         refused = there.ask(friend)
         assert refused["LinkBroken"] >= 10_000 - STRANGERS_A_SOURCE - 10
         assert there.process.memory_info().rss - memory < 60 << 20
-        assert slowest < 5
+        assert slowest < 15
         friend.abort()
 
 
@@ -164,7 +164,7 @@ def test_noise_of_every_kind(loop):
                 sock.shutdown(socket.SHUT_WR)
                 while sock.recv(4096):
                     pass
-        assert there.served() < 5
+        assert there.served() < 15
         assert sum(there.ask(friend).values()) >= len(beginnings)
         assert there.process.memory_info().rss - memory < 40 << 20
         friend.abort()

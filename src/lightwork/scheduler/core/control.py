@@ -37,6 +37,8 @@ def on_node_controlled(state: State, event: on.NodeControlled) -> Commands:
     if action is None or share is None or node is None:
         error = f"node {event.node} is not connected" if action else f"there is no action {event.action!r}"
         return [do.Answer(session.name, event.number, error, UNKNOWN)]
+    if share.busy and share.order == event.number:
+        return []  # the same once more, over another link: its answer is still to come
     if share.busy:
         return [do.Answer(session.name, event.number, f"node {node.name} {Use.RESETTING.value}, or is being closed")]
     commands = action(state, session, share, node, event)
