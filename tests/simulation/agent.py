@@ -139,7 +139,8 @@ class Agent:
         for worker in list(self.hands.workers.values()):
             self._drain(worker)
         custody.only(self.core.tokens())
-        tell(custody.keeping.truth(self._started(), self.core.computations.sessions()), b"")
+        clearing = sorted(self.core.preparation.clearing)
+        tell(custody.keeping.truth(self._started(), self.core.computations.sessions(), clearing), b"")
 
     def let_go(self) -> None:
         """Nobody is there who could be told anything; nothing more is started."""

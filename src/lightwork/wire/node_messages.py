@@ -254,7 +254,8 @@ class HeldNow(Struct, array_like=True, tag=93):
 
 class Truth(Struct, array_like=True, tag=94):
     """All attempts that the node has of a scheduler that adopts them: whose they are (`sessions` by index), how far.
-    `stages`: 0 held, 1 started, 2 ended (its end is sent again, behind this). `ages_ns`: since the start."""
+    `stages`: 0 held, 1 started, 2 ended (its end is sent again, behind this). `ages_ns`: since the start. `clearing`:
+    sessions that it is about to forget (Released follows)."""
 
     sessions: list[str]
     tokens: list[int]
@@ -262,6 +263,7 @@ class Truth(Struct, array_like=True, tag=94):
     jobs: list[int]
     stages: list[int]
     ages_ns: list[int]
+    clearing: list[str] = []
 
 
 class OutputNow(Struct, array_like=True, tag=95):

@@ -170,9 +170,9 @@ class Keeping:
                 due.append(Due(kept, tokens))
         return due
 
-    def truth(self, started: Mapping[int, int], sessions: Iterable[str] = ()) -> Truth:
+    def truth(self, started: Mapping[int, int], sessions: Iterable[str] = (), clearing: Iterable[str] = ()) -> Truth:
         """All attempts: in hand, those that have `started` (so many ns ago), and those whose end is kept. `sessions`:
-        others that have something here."""
+        others that have something here; `clearing`: those of which all is about to go."""
         names: dict[str, int] = {}
         truth = Truth([], [], [], [], [], [])
         for token, (note, number) in self._jobs.items():
@@ -184,6 +184,7 @@ class Keeping:
         for name in sessions:
             names.setdefault(name, len(names))
         truth.sessions.extend(names)
+        truth.clearing.extend(clearing)
         return truth
 
     def shares(self, ones: Iterable[Note | Kept]) -> list[Share]:

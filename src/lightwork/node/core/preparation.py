@@ -32,7 +32,6 @@ LOAD_DEATHS = {
     "hint": b"does importing its modules crash the interpreter? The node's log has their last output",
 }
 SETUP_DEATHS = {"type": b"SetupFailed", "message": b"the node's keeper died each time while setup ran"}
-RELEASING = {"type": b"CannotBePlaced", "message": b"its session is being cleaned up on this node"}
 
 
 class Preparation:
@@ -47,7 +46,10 @@ class Preparation:
         self._workers = workers
         self._files = files
         self._out = out
-        self._releasing: set[str] = set()  # sessions that are being cleaned up
+        self.clearing: dict[
+            str, dict[str, tuple[Computation, int]]
+        ] = {}  # sessions that are being cleaned up, and what
+        # was given meanwhile, with its epoch: a scheduler that was restarted does not know that
         self.setup_in_worker = False
         self.interpreters = Interpreters()
 
@@ -55,8 +57,8 @@ class Preparation:
 
     def given(self, session: str, computation: Computation, epoch: int = 0) -> None:
         """The scheduler wants a computation ready; told twice, it hears twice how it stands."""
-        if session in self._releasing:  # what came now would go with it
-            self._out.append(Send(Prepared(session, computation.digest, False, RELEASING, epoch)))
+        if session in self.clearing:  # what came now would go with it
+            self.clearing[session][computation.digest] = computation, epoch
             return
         known = self._computations.get(session, computation.digest)
         if known is None:
@@ -205,9 +207,10 @@ class Preparation:
     def session_ended(self, session: str) -> None:
         """Nothing of it may start any more; what runs is killed; then its cleanups run. Released answers for all that
         was here, and whoever says it once more meanwhile."""
-        if session in self._releasing:
+        under_way = session in self.clearing
+        self.clearing[session] = {}
+        if under_way:
             return
-        self._releasing.add(session)
         definitions = self._computations.of_session(session)
         for token in self._held.remove_of(definitions):
             self._files.died(token)  # it may have been in flight, and have come back
@@ -222,10 +225,12 @@ class Preparation:
 
     def session_cleaned(self, session: str, problems: list[str]) -> None:
         """No trace of it is left."""
-        self._releasing.discard(session)
+        meanwhile = self.clearing.pop(session, {})
         self._seats.clear(self._computations.of_session(session))
         self._computations.remove_session(session)
         self._out.append(Send(Released(session, problems)))
+        for computation, epoch in meanwhile.values():
+            self.given(session, computation, epoch)
 
     # --- steps ---
 

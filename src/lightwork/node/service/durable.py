@@ -100,7 +100,8 @@ def tell_truth(agent: Agent, custody: Custody, tell: Tell) -> None:
     agent.hands.poll_busy()  # what has ended by now is told as such
     core = agent.core
     custody.only(core.tokens())
-    tell(custody.keeping.truth(_started(agent), core.computations.sessions()), b"")
+    clearing = sorted(core.preparation.clearing)
+    tell(custody.keeping.truth(_started(agent), core.computations.sessions(), clearing), b"")
     if core.leaving:
         tell(Leaving(core.reason), b"")
 

@@ -79,9 +79,10 @@ def _empty(state: State, session: Session, share: Share, node: Node) -> Commands
     return shedded + (cancel(state, session, here) if share.cancels else _take_back_unstarted(session, node))
 
 
-def leave_what_was_told(state: State, node: Node, told: list[str]) -> Commands:
+def leave_what_was_told(state: State, node: Node, told: list[str], clearing: list[str]) -> Commands:
     """A node has told of which sessions it has anything from before: the same for that. One that it was to forget, and
-    of which it may have lost the word with its link, it is told to forget again."""
+    of which it may have lost the word with its link, it is told to forget again. One that it is `clearing`, by the word
+    of an earlier life of ours perhaps, is not used there until that is done."""
     commands: Commands = []
     for name, session in list(state.sessions.items()):
         share = session.shares.get(node.name)
@@ -89,6 +90,8 @@ def leave_what_was_told(state: State, node: Node, told: list[str]) -> Commands:
             continue
         if (name, node.name) in state.leaving:
             commands += _empty(state, session, share, node)
+        if name in clearing:
+            share.releasing = True
         elif share.releasing and name in told:
             commands.append(do.Release(node.name, name))
         elif share.releasing:
@@ -135,8 +138,9 @@ def let_go(state: State) -> Commands:
             continue
         elif not node.of_session(session.name) and session.name not in node.kept.values():
             state.leaving.remove(entry)
-            session.shares[node.name].releasing = True
-            commands.append(do.Release(node.name, session.name))
+            parting = session.shares[node.name]
+            commands += [] if parting.releasing else [do.Release(node.name, session.name)]
+            parting.releasing = True
             if node.standing is Standing.DEAD:
                 may_have_forgotten(state, node)
     released, state.released = state.released, []
@@ -156,6 +160,8 @@ def _released(state: State, session: Session, share: Share, name: str) -> Comman
     for record in session.computations.values():
         record.forget_node(name)
     state.queue.reconsider_for(session)
+    if not share.busy:  # an earlier life of ours had asked for it
+        return synchronise(state, session, node) if node is not None else []
     if share.use is Use.RESETTING and node is not None:
         share.use = Use.USED
         share.awaited = {record.computation.digest for record in again}

@@ -69,6 +69,7 @@ class NodeTruth(Event):
     jobs: list[int]
     stages: list[int]
     ages_ns: list[int]
+    clearing: list[str] = []
 
 
 class NodeLost(Event):

@@ -31,6 +31,8 @@ def refusal(node: Node, session: Session, group: Group) -> str | None:
         return f"node {node.name} is set aside: {node.trouble}"
     if share.use is not Use.USED:
         return f"node {node.name} {share.use.value}"
+    if share.releasing:
+        return f"node {node.name} still clears away what this cluster had there"
     if not node.slots:
         return f"no slot of node {node.name} is to be used"
     record = session.computations[group.computation]

@@ -138,7 +138,7 @@ def on_node_truth(state: State, event: on.NodeTruth) -> Commands:
     commands += [do.Release(node.name, name) for name in event.sessions if _is_over(state, name)]
     if node.drained_by or node.removed_by:
         commands += ask_back(state, node) + kill_what_was_told(state, node)
-    commands += leave_what_was_told(state, node, event.sessions)
+    commands += leave_what_was_told(state, node, event.sessions, event.clearing)
     return commands + (end_hold(state) if state.restoring and not state.awaited else [])
 
 

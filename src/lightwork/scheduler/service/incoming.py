@@ -91,7 +91,7 @@ def _truth(node: str, message: say.Truth, body: bytes) -> on.Event:
     if any(not 0 <= index < len(message.sessions) for index in set(message.session)):
         raise ProtocolError("an attempt of a session that is not named")
     columns = (message.tokens, message.session, message.jobs, message.stages, message.ages_ns)
-    return on.NodeTruth(node, message.sessions, *columns)
+    return on.NodeTruth(node, message.sessions, *columns, message.clearing)
 
 
 def _ended(node: str, message: say.Ended, body: bytes) -> on.Event:
