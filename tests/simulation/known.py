@@ -42,7 +42,7 @@ class Try(Struct, eq=False):
     why: str = ""  # how it died without one
     left: bool = False  # it was sent to its node
     blamed: bool = False  # it has killed its worker, and the scheduler was told so
-    unwritten: bool = False  # its end was told at most: its agent had no room to write it down, and is over
+    unwritten: bool = False  # its end was told at most, for there was no room to write it down, or no power to keep it
     told: bool = False  # the scheduler has heard of its end
 
     @property

@@ -78,4 +78,5 @@ class Machine:
         for home in self.homes.values():
             home.rings.clear()
             home.log.torn(self.random.choice((0, self.random.randint(0, len(home.log)))))
+        self.world.oracle.powerless(self)
         self.eras += 1

@@ -72,6 +72,10 @@ class Witness(Known):
         for token in tokens:
             self.by_token[token].unwritten = True
 
+    def powerless(self, machine: Machine) -> None:
+        """What a machine without power had written may be gone, or whose end it was."""
+        self.loses([token for token, one in self.by_token.items() if one.machine is machine])
+
     def beats(self, machine: Machine, told_ns: int) -> None:
         """A node looks at the clock; its scheduler has last spoken to it at `told_ns`."""
         most = machine.lease_ns + int(self.world.orphan_s * SECOND) + 3 * SECOND
