@@ -219,9 +219,8 @@ class Oracle(Witness):
         given_up = self.given_up(scheduler, other)
         if other.runs:
             self.must(given_up, "P3", f"job {one.uid} is handed out while {describe(other)}")
-        elif (
-            other.status not in (-1, CANCELLED) and not other.unwritten
-        ):  # cancelled by nobody: it was stopped for another attempt's sake
+        elif other.status not in (-1, CANCELLED) and not other.unwritten:
+            # (If it was cancelled, by nobody, it was stopped for another attempt's sake.)
             self.must(given_up, "P6", f"job {one.uid} is handed out again, though {describe(other)}")
 
     def _settled(self, scheduler: Scheduler, token: int) -> None:

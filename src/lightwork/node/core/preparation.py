@@ -46,10 +46,9 @@ class Preparation:
         self._workers = workers
         self._files = files
         self._out = out
-        self.clearing: dict[
-            str, dict[str, tuple[Computation, int]]
-        ] = {}  # sessions that are being cleaned up, and what
-        # was given meanwhile, with its epoch: a scheduler that was restarted does not know that
+        # Sessions that are being cleaned up; and what of them was given meanwhile, with its epoch, by a scheduler that
+        # was restarted and does not know that.
+        self.clearing: dict[str, dict[str, tuple[Computation, int]]] = {}
         self.setup_in_worker = False
         self.interpreters = Interpreters()
 

@@ -47,8 +47,8 @@ class SessionKeys:
         if isinstance(message, _HEARD):
             return replace(message, session=self._name(message.session))
         if isinstance(message, say.Truth):
-            names = [list(map(self._name, keys)) for keys in (message.sessions, message.clearing)]
-            return replace(message, sessions=names[0], clearing=names[1])
+            sessions, clearing = (list(map(self._name, keys)) for keys in (message.sessions, message.clearing))
+            return replace(message, sessions=sessions, clearing=clearing)
         if isinstance(message, say.Heartbeat) and message.epochs:
             return replace(message, epochs={self._name(key): epoch for key, epoch in message.epochs.items()})
         return message
