@@ -137,6 +137,9 @@ class Reopening:
         world = self._world
         if world.healed:
             return
+        if client.host in self._due:  # both waited for a program that had been stopped
+            self._wanted(number, client.host, random)
+            return
         world.faults.kinds[OPEN_AGAIN] = world.faults.kinds.get(OPEN_AGAIN, 0) + 1
         world.note(f"fault {number}: {OPEN_AGAIN}, {client.host}")
         self._due[client.host] = random.choice((0, 10 * MS, SECOND, 15 * SECOND))
