@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,6 +109,15 @@ def eat(megabytes: int) -> int:
 def sleep(seconds: float) -> str:
     time.sleep(seconds)
     return "slept"
+
+
+def sleep_with_a_daemon(path: str) -> None:
+    import subprocess
+
+    child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    with open(path, "w") as file:
+        file.write(str(child.pid))
+    time.sleep(60)
 
 
 def poison_process() -> str:
@@ -231,6 +241,15 @@ def test_timeout(way: str) -> None:
         with pytest.raises(lightwork.JobTimeout):
             job.get()
         assert cluster.submit(0.01).get(LIMIT_S) == "slept"
+
+
+def test_what_a_timed_out_job_has_started_dies_with_it(hosted: str, tmp_path: Path) -> None:
+    with lightwork.JobCluster(sleep_with_a_daemon, slots=1, timeout=1.5) as cluster:
+        job = cluster.submit(str(tmp_path / "pid"))
+        wait_until(job.finish.is_set, "the job past its timeout ends")
+        assert job.status is JobState.TIMED_OUT
+        pid = int((tmp_path / "pid").read_text())
+        wait_until(lambda: not alive(pid), "a session of its own does not save it")
 
 
 def test_a_poisoned_process_does_not_reach_the_successor(way: str) -> None:

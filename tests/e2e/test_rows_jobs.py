@@ -29,6 +29,12 @@ def nap(seconds: float) -> float:
     return seconds
 
 
+def wait_for_file(path: str) -> str:
+    while not os.path.exists(path):
+        time.sleep(0.01)
+    return "gone"
+
+
 def divide(n: int) -> float:
     print("about to divide")
     print("a warning", file=sys.stderr)
@@ -100,12 +106,13 @@ def test_times_states_and_place(hosted: str) -> None:
         assert first.host == first.ip_addr == "127.0.0.1"
 
 
-def test_a_timeout_of_get_leaves_the_job_alone(hosted: str) -> None:
-    with lightwork.JobCluster(nap, slots=1) as cluster:
-        job = cluster.submit(0.5)
+def test_a_timeout_of_get_leaves_the_job_alone(hosted: str, tmp_path: Path) -> None:
+    with lightwork.JobCluster(wait_for_file, slots=1) as cluster:
+        job = cluster.submit(str(tmp_path / "go"))
         with pytest.raises(lightwork.NotReady):
             job.get(0.05)
-        assert job.get(LIMIT_S) == 0.5
+        (tmp_path / "go").touch()
+        assert job.get(LIMIT_S) == "gone"
 
 
 def test_clear_resets_the_event(hosted: str) -> None:

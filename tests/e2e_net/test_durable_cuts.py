@@ -179,6 +179,45 @@ def test_without_a_journal_all_is_gone_with_the_lease() -> None:
         assert time.monotonic() - began < 2 * LEASE_S + 3
 
 
+CANCELS = """
+if __name__ == "__main__":
+    with shared() as cluster:
+        job = submit(cluster, "j0", 600.0, "child")
+        until(lambda: job.status.name == "RUNNING")
+        say(running=True)
+        until(lambda: [node.state for node in cluster.status().nodes] != ["ready"])
+        say(cancelled=job.cancel())
+        job()
+        say(ended=told(job))
+        say(later=told(submit(cluster, "later")))
+"""
+
+
+@pytest.mark.parametrize("past_its_lease", [False, True])
+def test_a_cancel_while_the_node_is_cut_off(past_its_lease: bool) -> None:
+    """What runs there runs on until the node is back: then it is stopped, with all that it has started."""
+    with DurableFarm("a", timers=BRISK + " ORPHAN_S=60") as farm:
+        scheduler = farm.scheduler()
+        farm.joins("a", slots=1)
+        user = farm.user(CANCELS)
+        user.wait_for("running")
+        farm.running("j0")
+        (busy,) = orphans(farm, "a")
+        wait_until(lambda: psutil.Process(busy).children(), "it has started something", LIMIT_S)
+        both = [busy, psutil.Process(busy).children()[0].pid]
+        farm["a"].cut()
+        assert user.wait_for("cancelled") is True
+        if past_its_lease:
+            wait_until(lambda: "node a is presumed dead" in scheduler.err, "the lease is over", LIMIT_S)
+        assert all(map(alive, both)), "nobody could tell it"
+        farm["a"].heal()
+        assert user.wait_for("ended")[:2] == ["j0", "CANCELLED"]
+        user.wait()
+        wait_until(lambda: not any(map(alive, both)), "it is stopped", LIMIT_S)
+        assert user.get("later")[:3] == ["later", "FINISHED", "a"], "its slot is free"
+        assert farm.starts() == {"j0": 1, "later": 1}
+
+
 # --- programs that sleep ---
 
 
