@@ -54,6 +54,11 @@ class Machine:
         """After so long a silence it is given up."""
         return max(self.world.lease_ns, RELAY_LEASE_NS) if self.relay else self.world.lease_ns
 
+    @property
+    def given_up(self) -> bool:
+        """It was, and has not been heard since."""
+        return self.lost_ns > self.heard_ns
+
     def home(self, scheduler: str) -> Home:
         """What lies there for this scheduler."""
         return self.homes.setdefault(scheduler, Home())

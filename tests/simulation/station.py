@@ -93,6 +93,11 @@ class Station(Process):
             return say.Refused("busy", reason)
         return say.Refused("connected", "it has us already") if self._sound() else None
 
+    @property
+    def orphaned(self) -> bool:
+        """Whether what runs here runs on without its scheduler."""
+        return self.tenure is not None and self.tenure.phase is Phase.ORPHANED
+
     def _sound(self) -> bool:
         tenure = self.tenure
         if tenure is None or not tenure.live or tenure.link is None or not tenure.link.up:

@@ -297,6 +297,8 @@ class World:
             station = machine.station
             if station is None:
                 return f"{machine.name} is not there"
+            if self.listening and machine.given_up and station.orphaned:
+                continue  # nobody wishes for it now, nobody dials it: what runs there has its time (P14)
             agent = station.agent
             left[f"{machine.name} has"] = agent.core.tokens()
             left[f"{machine.name} runs"] = [w.running for w in agent.hands.workers.values() if w.running]
