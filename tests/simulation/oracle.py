@@ -147,6 +147,7 @@ class Oracle(Witness):
             for token, number, payload in zip(command.tokens, command.numbers, command.payloads, strict=True):
                 self._assigned(scheduler, command, token, (command.session, number), plan.index_of(payload))
         elif kind is do.Stop and scheduler is self.world.scheduler:
+            scheduler.unwanted.update(command.tokens)
             for token in command.tokens:
                 self._stopped(scheduler, token)
 
@@ -202,7 +203,8 @@ class Oracle(Witness):
             for other in tries:
                 self._may_follow(scheduler, other, one)
         else:
-            running = [t for t in tries if t.runs and not self.given_up(scheduler, t)]
+            wanted = [t for t in tries if t.token not in scheduler.unwanted]
+            running = [t for t in wanted if t.runs and not self.given_up(scheduler, t)]
             self.must(len(running) < 3, "P10", f"job {uid} gets one more attempt beside {list(map(describe, running))}")
 
     def _may_follow(self, scheduler: Scheduler, other: Try, one: Try) -> None:

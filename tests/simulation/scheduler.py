@@ -41,6 +41,7 @@ class Scheduler(Process):
         self.began_ns = self.clock.now
         self.blamed = {uid: set(tokens) for uid, tokens in world.oracle.blamed.items()}  # deaths that it knows
         self.recorded = dict(world.oracle.ends)  # all ends that it has written, or is about to
+        self.unwanted: set[int] = set()  # attempts that it has asked to be stopped
         self.openings = world.oracle.openings.copy()
         ledger = world.disk.replay()
         ledger.identity = ledger.identity or world.disk.identity
