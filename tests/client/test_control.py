@@ -218,6 +218,7 @@ def test_nodes_come_and_go(make):
 
 def test_each_command_is_a_message(make):
     cluster, fake = make(double)
+    known(cluster, "here")
     assert cluster.allocate_node("here") == ["here"]
     cluster.deallocate_node("here")
     cluster.close_node("here")
