@@ -244,7 +244,7 @@ def test_timeout(way: str) -> None:
 
 
 def test_what_a_timed_out_job_has_started_dies_with_it(hosted: str, tmp_path: Path) -> None:
-    with lightwork.JobCluster(sleep_with_a_daemon, slots=1, timeout=1.5) as cluster:
+    with lightwork.JobCluster(sleep_with_a_daemon, slots=1, timeout=5.0) as cluster:
         job = cluster.submit(str(tmp_path / "pid"))
         wait_until(job.finish.is_set, "the job past its timeout ends")
         assert job.status is JobState.TIMED_OUT
